@@ -1,0 +1,1 @@
+"""Streams and presence across processes."""

@@ -1,0 +1,1 @@
+"""The embedded broker: the memory engine for every process of one machine."""

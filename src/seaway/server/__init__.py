@@ -1,0 +1,1 @@
+"""Sockets to protocol to ASGI."""

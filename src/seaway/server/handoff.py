@@ -1,0 +1,64 @@
+"""The contract by which an ASGI application takes a connection over from its coroutine.
+
+What lives here: the two halves of the ASGI extension ``seaway.handoff`` and the names of both.
+What must not: an implementation; `websocket_stream` has the sink, `seaway.connections` the handler.
+
+An application that finds ``"seaway.handoff"`` in ``scope["extensions"]`` may, after it has sent
+``websocket.accept``, call ``scope["extensions"]["seaway.handoff"]["take"](handler)``. It gets the
+connection's `Sink` and returns from its coroutine: the connection stays open and from now on talks
+to the handler, with no task and no queue of its own. Messages that arrived between accept and
+``take`` reach the handler in order, after ``take`` has returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+EXTENSION = "seaway.handoff"
+
+#: Turns one message of a dialect (UTF-8 bytes) into the bytes that a transport writes for it. It is
+#: a plain function with no state, so all connections with the same framing share what it returns.
+Framing = Callable[[bytes], bytes]
+
+
+class Sink(Protocol):
+    """Where a connection's bytes go. All calls belong on the server's event loop and never block."""
+
+    framing: Framing
+    """How messages are framed for this connection: the key by which encodings are shared."""
+
+    writable: bool
+    """False from the moment when the write buffer passes its high-water mark until it is empty,
+    and for good once the connection closes. `write` still accepts bytes while it is False; a
+    writer that ignores it fills the server's memory."""
+
+    def write(self, frame: bytes) -> None:
+        """Write bytes that `framing` made; silently nothing once the connection is closed
+        (the handler learns of that by ``on_close``)."""
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Start the closing handshake; ``on_close`` follows, once. Idempotent."""
+
+    def pause_reading(self) -> None:
+        """Stop reading from the peer: its messages wait in the kernel, then at the peer."""
+
+    def resume_reading(self) -> None:
+        """Undo `pause_reading`."""
+
+
+class Handler(Protocol):
+    """What a connection tells the application that took it. Called on the server's event loop.
+
+    An exception that escapes a handler closes its connection with 1011 and is logged.
+    """
+
+    def on_message(self, data: str | bytes) -> None:
+        """One whole message: str for text, bytes for binary."""
+
+    def on_writable(self) -> None:
+        """``sink.writable`` has become True again: the write buffer is empty."""
+
+    def on_close(self, code: int, reason: str) -> None:
+        """The connection is gone; the last call, exactly once. ``code`` is the peer's, 1005 when
+        its close frame had none, 1006 when there was no close frame."""
