@@ -14,6 +14,7 @@ FLOORS = [
     {"layers"},
     {"server"},
     {"conf"},
+    {"pool"},
     {"http"},
     {"origin", "auth", "sessions"},
     {"routing", "consumers"},
@@ -23,7 +24,8 @@ FLOORS = [
     {"transports"},
     {"live"},
     {"asgi"},
-    {"apps", "checks", "management", "templatetags"},
+    {"checks"},
+    {"apps", "management", "templatetags"},
     {"testing"},
 ]
 LEVEL = {name: level for level, floor in enumerate(FLOORS) for name in floor}

@@ -1,3 +1,57 @@
-"""Seaway: realtime for Django."""
+"""Seaway: realtime for Django.
+
+What lives here: the version and the table of public names, each imported when it is first used, so
+that `seaway.protocol`, `seaway.layers` and `seaway.server` stay free of Django (PEP 562).
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from seaway.exceptions import ActionError as ActionError
+    from seaway.exceptions import ConfigurationError as ConfigurationError
+    from seaway.exceptions import InvalidName as InvalidName
+    from seaway.exceptions import LayerUnavailable as LayerUnavailable
+    from seaway.exceptions import PayloadTooLarge as PayloadTooLarge
+    from seaway.exceptions import SeawayError as SeawayError
+    from seaway.exceptions import TopicError as TopicError
+    from seaway.exceptions import UnencodablePayload as UnencodablePayload
+    from seaway.layers.base import History as History
+    from seaway.layers.base import Position as Position
+    from seaway.topics.actions import action as action
+    from seaway.topics.address import TopicAddress as TopicAddress
+    from seaway.topics.topic import Topic as Topic
+
+#: Public name → the module that has it.
+_PUBLIC = {
+    "ActionError": "seaway.exceptions",
+    "ConfigurationError": "seaway.exceptions",
+    "History": "seaway.layers.base",
+    "InvalidName": "seaway.exceptions",
+    "LayerUnavailable": "seaway.exceptions",
+    "PayloadTooLarge": "seaway.exceptions",
+    "Position": "seaway.layers.base",
+    "SeawayError": "seaway.exceptions",
+    "Topic": "seaway.topics.topic",
+    "TopicAddress": "seaway.topics.address",
+    "TopicError": "seaway.exceptions",
+    "UnencodablePayload": "seaway.exceptions",
+    "action": "seaway.topics.actions",
+}
+
+
+def __getattr__(name: str) -> Any:
+    module = _PUBLIC.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PUBLIC])

@@ -7,6 +7,7 @@ The tree; each class says whose fault it is::
 
     SeawayError
     ├── ConfigurationError      the operator: a setting, an address, a missing file
+    ├── SyncCallInLoop          the caller: a synchronous call where an event loop is running
     ├── ProtocolError           the peer: bytes that break a protocol
     │   └── BadMessage          the peer: a well-framed message that its dialect does not know
     ├── LayerError              the layer
@@ -22,6 +23,7 @@ The tree; each class says whose fault it is::
         ├── Forbidden           ``join`` or an action refused; also: no ``join`` is defined
         ├── NotFound            an object that ``join`` or an action looked for is not there
         ├── Overloaded          the client is over a limit on what it may hold or ask for
+        ├── Unavailable         the layer cannot be reached; the client may try again later
         ├── Failed              the server's own fault; details are in its log only
         └── ActionError         the application says no, in its own words
 """
@@ -38,6 +40,13 @@ class SeawayError(Exception):
 
 class ConfigurationError(SeawayError):
     """The operator's fault. The message is one line, fit to be shown without a traceback."""
+
+
+class SyncCallInLoop(SeawayError, RuntimeError):
+    """The caller's fault: a synchronous call on a thread whose event loop is running.
+
+    It would stop the loop that has to do the work. Await the a-prefixed twin instead.
+    """
 
 
 class ProtocolError(SeawayError):
@@ -137,6 +146,12 @@ class Overloaded(TopicError):
     """The client is over a limit: too many joins or too many unanswered requests."""
 
     code = "overloaded"
+
+
+class Unavailable(TopicError):
+    """The layer cannot be reached in time; the client may try again later."""
+
+    code = "unavailable"
 
 
 class Failed(TopicError):

@@ -126,6 +126,10 @@ class Layer(abc.ABC):
     async def close(self) -> None:
         """Let this process's members leave and disconnect. Idempotent."""
 
+    def forked(self) -> None:  # noqa: B027  most engines have nothing to do here
+        """Called once in the child after a fork: let go of the inherited connection without a word
+        to the engine and without the event loop, both of which are the parent's."""
+
     # Streams -------------------------------------------------------------------------------------
 
     @abc.abstractmethod
@@ -148,10 +152,12 @@ class Layer(abc.ABC):
 
     @abc.abstractmethod
     async def read(self, topic: str, since: Position, limit: int = 100) -> Page | Gap:
-        """The up to ``limit`` events that follow ``since``; needs no watch.
+        """The up to ``limit`` events that follow ``since``; needs no watch. An engine may give
+        fewer (large ones), but at least one when there is one.
 
         `Gap` when the event after ``since`` is no longer kept, ``since`` is of another epoch, or
-        it lies ahead of the stream. An up-to-date ``since`` gives an empty page.
+        it lies ahead of the stream. An up-to-date ``since`` gives an empty page. A ``limit`` below 1
+        raises `ValueError`.
         """
 
     @abc.abstractmethod
@@ -191,3 +197,10 @@ def check_size(data: bytes, limit: int) -> None:
             f"An event of {len(data):,} bytes is over the limit of {limit:,}. "
             "Publish a reference to large data, not the data."
         )
+
+
+def check_limit(limit: int) -> int:
+    """Return how many events `Layer.read` may give, or raise `ValueError`."""
+    if limit < 1:
+        raise ValueError(f"A page holds at least one event; limit={limit} does not.")
+    return limit

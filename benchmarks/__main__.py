@@ -1,0 +1,67 @@
+"""`python -m benchmarks`: run one benchmark or all, print figures and ratios.
+
+What lives here: the command line.
+What must not: measuring.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+
+from benchmarks import echo, fanout, memory
+from benchmarks.procs import BenchmarkError, build
+from benchmarks.report import fail, finish, machine, say
+
+BENCHMARKS = {"fanout": fanout.measure, "memory": memory.measure, "echo": echo.measure}
+#: File descriptors that server and load each need, with room.
+DESCRIPTORS = 8192
+
+
+def main() -> None:
+    options = _options()
+    chosen = [options.only] if options.only else list(BENCHMARKS)
+    contestants = [name for name in options.contestants.split(",") if name]
+    say(machine())
+    try:
+        _allow_descriptors()
+        build()
+        for name in chosen:
+            ratios = BENCHMARKS[name](contestants, options.rounds)
+            finish(name, ratios, keep=not contestants)
+    except BenchmarkError as error:
+        fail(str(error))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "--only",
+        choices=BENCHMARKS,
+        default=os.environ.get("ONLY") or None,
+        help="one benchmark instead of all; the environment variable ONLY does the same",
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of each (default: 5)")
+    parser.add_argument(
+        "--contestants", default="", metavar="A,B", help="only these servers (results not kept)"
+    )
+    options = parser.parse_args()
+    if options.only not in {None, *BENCHMARKS}:
+        parser.error(f"ONLY={options.only} is not one of {', '.join(BENCHMARKS)}.")
+    if options.rounds < 1:
+        parser.error("--rounds needs at least 1.")
+    return options
+
+
+def _allow_descriptors() -> None:
+    """Children inherit the limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < DESCRIPTORS:
+        raise BenchmarkError(f"{DESCRIPTORS} open files are needed, the limit is {hard}.")
+    if soft != resource.RLIM_INFINITY and soft < DESCRIPTORS:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, hard))
+
+
+if __name__ == "__main__":
+    main()

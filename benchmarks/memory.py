@@ -1,0 +1,108 @@
+"""Memory: resident bytes that one idle connection, joined to a topic or group, costs the server.
+
+What lives here: the rounds and their ratios; asyncio tasks per connection of Seaway.
+What must not: how servers are started (`contestants`) or measured (`procs`).
+
+Each round starts every server afresh. Some hundred connections come and go first, so that what is
+made once is not counted; then the growth over `CONNECTIONS` that stay is divided by their number.
+The kernel's socket buffers are not in it: they are the same for all.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from benchmarks import contestants as who
+from benchmarks.contestants import Contestant
+from benchmarks.procs import Load, Server, Usage, explained
+from benchmarks.report import Ratios, middle, say, spread
+
+CONTESTANTS = [
+    who.SEAWAY,
+    who.PLAIN_UVICORN,
+    who.WEBSOCKETS,
+    who.CHANNELS_UVICORN,
+    who.CHANNELS_DAPHNE,
+]
+CONNECTIONS = 3000
+WARM_UP = 300
+#: Between the last connection and the measurement: what was only needed for the handshake goes.
+SETTLE_SECONDS = 1.5
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """Seaway's answer to the action that counts tasks."""
+
+    data: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One contestant in one round, per connection."""
+
+    memory: Usage
+    tasks: float
+
+
+def measure(names: Sequence[str], rounds: int) -> Ratios:
+    """Run the benchmark; bytes per connection of those that took part, Seaway's tasks."""
+    say(f"memory: {CONNECTIONS} idle connections; resident bytes of the server per connection")
+    samples: dict[str, list[Sample]] = defaultdict(list)
+    chosen = who.choose(CONTESTANTS, names)
+    for _ in range(rounds):
+        for contestant in chosen:
+            samples[contestant.name].append(_round(contestant))
+    for contestant in chosen:
+        _tell(contestant.label, samples[contestant.name])
+    return _figures(samples)
+
+
+def _round(contestant: Contestant) -> Sample:
+    with contestant.serve() as server, explained(server):
+        with contestant.load(server, WARM_UP) as load:
+            tasks = _tasks(contestant, load)
+        before = _settled(server)
+        with contestant.load(server, CONNECTIONS) as load:
+            grown = _settled(server).since(before)
+            more = _tasks(contestant, load) - tasks
+    per_connection = Usage(grown.workers / CONNECTIONS, grown.broker / CONNECTIONS)
+    return Sample(per_connection, more / (CONNECTIONS - WARM_UP))
+
+
+def _settled(server: Server) -> Usage:
+    time.sleep(SETTLE_SECONDS)
+    return server.memory()
+
+
+def _tasks(contestant: Contestant, load: Load) -> int:
+    """The asyncio tasks of a Seaway worker; 0 for the others, who are not asked."""
+    if contestant is not who.SEAWAY:
+        return 0
+    return msgspec.json.decode(load.ask(who.call("tasks")), type=Reply).data
+
+
+def _tell(label: str, taken: Sequence[Sample]) -> None:
+    bytes_held = [one.memory.total for one in taken]
+    say(
+        f"    {label:30} {middle(bytes_held):9,.0f} bytes ({spread(bytes_held)}), of these "
+        f"{middle(one.memory.broker for one in taken):,.0f} in the broker"
+    )
+
+
+def _figures(samples: dict[str, list[Sample]]) -> Ratios:
+    figures: Ratios = {}
+    for name, taken in samples.items():
+        key = "bytes_per_connection" + ("" if name == "seaway" else f"_{name}")
+        figures[key] = middle(one.memory.total for one in taken)
+    if "seaway" in samples:
+        figures["tasks_per_connection"] = middle(one.tasks for one in samples["seaway"])
+        for name in samples.keys() - {"seaway"}:
+            figures[f"memory_vs_{name}"] = (
+                figures[f"bytes_per_connection_{name}"] / figures["bytes_per_connection"]
+            )
+    return figures

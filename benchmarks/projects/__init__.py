@@ -1,0 +1,1 @@
+"""The servers that are measured, each as small as its framework allows."""

@@ -1,0 +1,1 @@
+"""Channels 4 with its in-memory layer, served by Daphne or uvicorn."""

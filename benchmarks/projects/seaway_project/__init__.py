@@ -1,0 +1,1 @@
+"""Seaway with every setting at its default: the embedded broker, one worker."""

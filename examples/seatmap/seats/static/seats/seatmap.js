@@ -1,0 +1,143 @@
+/** The page: joins the topic, and keeps plan and basket as the topic says. */
+
+import { connect } from "../seaway/seaway.js";
+import { Basket, ENDING } from "./basket.js";
+import { Plan, euros } from "./plan.js";
+import { toast } from "./toast.js";
+
+const STATES = {
+  connecting: "Connecting",
+  connected: "Live",
+  reconnecting: "Reconnecting",
+  offline: "Offline",
+  closed: "Closed",
+};
+
+const svg = document.querySelector("#plan");
+const plan = new Plan(svg, pick);
+const basket = new Basket({ onBuy: buy, onRelease: release });
+const connection = connect();
+const seats = connection.topic(svg.dataset.topic);
+
+let me = null; // how the others know this visitor
+let ahead = 0; // milliseconds that the server's clock is ahead of ours
+const holds = new Map(); // seat id -> end of its hold, whoever's
+
+const now = () => Date.now() + ahead;
+
+connection.on("state", (state) => {
+  const chip = document.querySelector("#connection");
+  chip.dataset.state = state;
+  chip.querySelector("span").textContent = STATES[state] ?? state;
+});
+
+seats.presence.on("change", (members) => {
+  const count = new Set(members.map((member) => member.visitor)).size;
+  const chip = document.querySelector("#viewers");
+  chip.hidden = count === 0;
+  chip.dataset.count = count;
+  chip.querySelector("span").textContent =
+    count === 1 ? "Only you are looking" : `${count} people are looking`;
+});
+
+seats.onSnapshot((snapshot) => {
+  me = snapshot.you;
+  ahead = snapshot.now - Date.now();
+  showWorker(snapshot.worker);
+  const taken = new Map(snapshot.seats.map((seat) => [seat.id, seat]));
+  for (const id of plan.ids()) {
+    show(taken.get(id) ?? { id, state: "free", by: null, until: null }, { quiet: true });
+  }
+});
+
+seats.on("seat", (seat) => show(seat));
+
+/** Paint what a seat is now. */
+function show({ id, state, by, until }, options) {
+  const seat = plan.seat(id);
+  if (!seat) return;
+  const own = by !== null && by === me;
+  if (state === "held" && until <= now()) return show({ id, state: "free", by: null, until: null });
+  if (state === "held" && own && holds.get(id) > until) keep();
+  const ranOut = holds.get(id) <= now();
+  if (state === "held") holds.set(id, until);
+  else holds.delete(id);
+  if (state === "held" && own) basket.put(seat, until);
+  else basket.remove(id);
+  const look = own ? { held: "mine", sold: "bought" }[state] : state;
+  if (seat.look === "mine" && look !== "mine") farewell(seat, look, ranOut);
+  if (look !== "mine") plan.flag(id, "ending", false);
+  plan.paint(id, look, options);
+  basket.tick(now());
+}
+
+const letGo = new Set(); // seats that this window gives back itself
+
+function farewell(seat, look, ranOut) {
+  if (look === "bought" || letGo.delete(seat.id)) return;
+  toast(
+    ranOut
+      ? `Your hold on ${seat.name} has run out.`
+      : `The box office has taken ${seat.name} back. We are sorry!`,
+  );
+}
+
+async function pick(id) {
+  const { look, name } = plan.seat(id);
+  if (look === "mine") return release(id);
+  if (look !== "free") return toast(refusal(look, name));
+  plan.flag(id, "busy", true);
+  await ask("hold", { seat: id });
+  plan.flag(id, "busy", false);
+}
+
+function refusal(look, name) {
+  if (look === "bought") return `${name} is yours already.`;
+  if (look === "held") return `Someone is holding ${name} right now. It may become free again.`;
+  return look === "sold" ? `${name} is sold.` : `${name} is not for sale.`;
+}
+
+async function release(id) {
+  letGo.add(id);
+  if ((await ask("release", { seat: id })) === undefined) letGo.delete(id);
+}
+
+async function buy(ids) {
+  basket.busy(true);
+  const sale = await ask("buy", { seats: ids });
+  basket.busy(false);
+  if (sale) toast(`Enjoy the show! You paid ${euros(sale.total)}.`, "good");
+}
+
+/** A hold of ours was cut short, because another window of ours was closed: we are still here. */
+function keep() {
+  ask("keep", {});
+}
+
+/** Call an action. Its effect comes back as an event, like everyone's; here come the refusals. */
+async function ask(action, args) {
+  try {
+    return await seats.call(action, args);
+  } catch (error) {
+    if (error.data?.id) show(error.data);
+    toast(error.code === "disconnected" ? "The connection was lost. Please try again." : error.message);
+    return undefined;
+  }
+}
+
+function showWorker(pid) {
+  const line = document.querySelector("#worker");
+  line.hidden = pid === undefined;
+  line.dataset.pid = pid ?? "";
+  line.textContent = `Served by worker process ${pid}`;
+}
+
+setInterval(() => {
+  for (const [id, until] of holds) {
+    if (until <= now()) show({ id, state: "free", by: null, until: null });
+    else if (plan.seat(id).look === "mine") plan.flag(id, "ending", until - now() < ENDING);
+  }
+  basket.tick(now());
+}, 250);
+
+seats.join().catch((error) => toast(error.message));

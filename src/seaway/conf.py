@@ -1,0 +1,211 @@
+"""The settings: one typed object from ``settings.SEAWAY``, and the process's one layer home.
+
+What lives here: every option with its type, default and documentation (the settings reference and
+the system checks are made from them), and the layer that they describe.
+What must not: anything that reads an option; that imports `seaway_settings` from here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, get_type_hints
+
+import msgspec
+from django.conf import settings as django_settings
+from django.core.signals import setting_changed
+from msgspec import Meta
+
+from seaway.exceptions import ConfigurationError
+from seaway.layers.base import Layer
+from seaway.layers.engines import make_layer
+from seaway.layers.home import LayerHome
+
+
+def option(text: str, **limits: Any) -> Meta:
+    """What an option is for, in Markdown, and its limits as msgspec knows them."""
+    return Meta(description=" ".join(text.split()), **limits)
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The options of the ``SEAWAY`` setting. A new option is one field here."""
+
+    LAYER: Annotated[
+        str,
+        option("""What joins the processes, as a URL. `local://` is a broker process on this machine
+        that the server starts by itself; `memory://` reaches no other process and is for
+        tests."""),
+    ] = "local://"
+    PATH: Annotated[
+        str,
+        option(
+            "The URL path at which clients connect. Starts and ends with a slash.",
+            pattern=r"^/(?:[!-~]*/)?$",
+        ),
+    ] = "/seaway/"
+    ALLOWED_ORIGINS: Annotated[
+        list[str] | None,
+        option("""Whose pages may connect: origins such as `"https://example.com"` or
+        `"https://*.example.com"`, host names as in `ALLOWED_HOSTS`, or `"*"` for everyone. With
+        `None`, `ALLOWED_HOSTS` decides; where that holds `"*"`, a page may connect to the host that
+        it came from."""),
+    ] = None
+    MAX_JOINS: Annotated[
+        int, option("How many topics one connection may have joined at a time.", ge=1)
+    ] = 100
+    MAX_REQUESTS: Annotated[
+        int,
+        option(
+            """How many unanswered requests one connection may have. Over it, the server reads
+            no more from that connection until it has answered.""",
+            ge=1,
+        ),
+    ] = 64
+    MAX_EVENT_BYTES: Annotated[
+        int, option("How many bytes of JSON one published event may have.", ge=256)
+    ] = 1024 * 1024
+    THREADS: Annotated[
+        int,
+        option(
+            """How many threads run synchronous `join` methods and actions, and load users. It
+            bounds the database connections of a server process, too.""",
+            ge=1,
+        ),
+    ] = 8
+    PING_SECONDS: Annotated[
+        float,
+        option(
+            "Seconds of silence after which the server pings a client, and a client the server.",
+            gt=0,
+        ),
+    ] = 25.0
+
+
+class Option(NamedTuple):
+    """One line of the settings reference."""
+
+    name: str
+    type: str
+    default: Any
+    text: str
+
+
+class Problem(NamedTuple):
+    """What is wrong with one key of ``SEAWAY``; ``key`` is empty when it is the whole."""
+
+    key: str
+    message: str
+    hint: str | None = None
+
+
+_HINTS = get_type_hints(Settings, include_extras=True)
+_PATH_REASON = "it has to start and end with a slash, as in '/seaway/'"
+
+
+def reference() -> list[Option]:
+    """Every option, in the order of their definition, for the documentation."""
+    return [
+        Option(
+            field.name,
+            getattr(_HINTS[field.name].__origin__, "__name__", str(_HINTS[field.name].__origin__)),
+            field.default,
+            _HINTS[field.name].__metadata__[0].description,
+        )
+        for field in msgspec.structs.fields(Settings)
+    ]
+
+
+def problems(raw: object) -> list[Problem]:
+    """Everything that is wrong with a value of ``settings.SEAWAY``."""
+    if not isinstance(raw, Mapping):
+        return [Problem("", f"SEAWAY has to be a dict, not {type(raw).__name__}.")]
+    found: list[Problem] = []
+    for key, value in raw.items():
+        if key not in _HINTS:
+            close = difflib.get_close_matches(str(key).upper(), _HINTS, n=1)
+            hint = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(_HINTS)}."
+            found.append(Problem(str(key), f"SEAWAY has no option {key!r}.", hint))
+            continue
+        try:
+            msgspec.convert(value, _HINTS[key])
+        except msgspec.ValidationError as exc:
+            reason = str(exc)
+            if key == "PATH" and isinstance(value, str):
+                reason = _PATH_REASON
+            found.append(Problem(key, f"SEAWAY[{key!r}] is {value!r}: {reason}."))
+    return found
+
+
+class _Current:
+    """What this process has made of the settings so far."""
+
+    settings: Settings | None = None
+    home: LayerHome | None = None
+    lock = threading.RLock()
+
+
+def seaway_settings() -> Settings:
+    """The options in force.
+
+    :raises ConfigurationError: ``settings.SEAWAY`` has an unknown key or a wrong value.
+    """
+    if _Current.settings is None:
+        raw = getattr(django_settings, "SEAWAY", {})
+        for problem in problems(raw):
+            raise ConfigurationError(" ".join(filter(None, (problem.message, problem.hint))))
+        _Current.settings = msgspec.convert(raw, Settings)
+    return _Current.settings
+
+
+def layer_home() -> LayerHome:
+    """This process's one `LayerHome`, made from ``LAYER`` when it is first asked for."""
+    home = _Current.home
+    if home is None:
+        with _Current.lock:
+            home = _Current.home
+            if home is None:
+                home = _Current.home = LayerHome(_make_layer)
+    return home
+
+
+def close_layer_home() -> None:
+    """Disconnect this process's layer; the next `layer_home` makes another."""
+    with _Current.lock:
+        home, _Current.home = _Current.home, None
+    if home is not None:
+        home.close()
+
+
+def _make_layer() -> Layer:
+    options = seaway_settings()
+    layer = make_layer(options.LAYER, namespace=namespace())
+    layer.max_data = options.MAX_EVENT_BYTES
+    return layer
+
+
+def namespace() -> str:
+    """What keeps apart two projects that share an engine, and two checkouts on one machine.
+
+    16 hexadecimal digits, derived from the project's directory (``BASE_DIR``, else that of the
+    settings module) and the name of the settings module.
+    """
+    module = getattr(django_settings, "SETTINGS_MODULE", "") or ""
+    base = getattr(django_settings, "BASE_DIR", None)
+    if base is None:
+        file = getattr(sys.modules.get(module), "__file__", None)
+        base = Path(file).parent if file else Path.cwd()
+    return hashlib.sha256(f"{Path(base).resolve()}\0{module}".encode()).hexdigest()[:16]
+
+
+def _react(*, setting: str, **_: object) -> None:
+    """Tests change settings (``override_settings``): what was made of the old ones goes."""
+    if setting == "SEAWAY":
+        _Current.settings = None
+        close_layer_home()
+
+
+setting_changed.connect(_react, dispatch_uid="seaway.conf")

@@ -1,0 +1,1 @@
+"""One live client on any transport: its joined topics, its requests, its limits."""

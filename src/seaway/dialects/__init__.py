@@ -1,0 +1,1 @@
+"""Wire protocols spoken over transports: messages to requests, answers and events to messages."""

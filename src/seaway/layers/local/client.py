@@ -1,0 +1,456 @@
+"""The layer over the embedded broker: one Unix connection per process.
+
+What lives here: requests and their answers, and what happens when the broker is lost.
+What must not: state of topics; the broker has it, and the hub.
+
+After a loss the layer reconnects at once, starting a broker if there is none, and then, in this
+order on the new connection: enters its members again, watches its topics again (each answer
+becomes `Receiver.restored`, before any event that follows it), and sends what is still waiting.
+Reads, watches and entries are simply asked again. A publish that had been written to the lost
+connection is not, since it would count twice if it had arrived: it raises.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from seaway.exceptions import ConfigurationError, LayerError, LayerUnavailable
+from seaway.layers.base import (
+    Gap,
+    History,
+    Layer,
+    Page,
+    Position,
+    PresenceChange,
+    Publication,
+    Receiver,
+    check_limit,
+    check_name,
+    check_size,
+)
+from seaway.layers.local import wire
+from seaway.layers.local.broker import LINGER
+from seaway.layers.local.launch import ensure_broker
+from seaway.layers.local.link import Link
+from seaway.layers.local.place import Place
+
+logger = logging.getLogger("seaway.layers")
+
+#: Seconds between attempts to reconnect: the first wait and the longest.
+FIRST_DELAY, LAST_DELAY = 0.05, 1.0
+#: Bytes of members that one `Enter` carries when they are entered again.
+ENTER_BYTES = 1024 * 1024
+
+Then = Callable[[wire.Answer], None]
+
+
+class _Operation:
+    """One request on its way. Without ``future`` it is the layer's own and dies with its link."""
+
+    __slots__ = ("again", "deadline", "frame", "future", "sent", "then")
+
+    def __init__(
+        self,
+        frame: bytes,
+        deadline: float,
+        future: asyncio.Future[wire.Answer] | None,
+        then: Then | None,
+        again: bool,
+    ) -> None:
+        self.frame = frame
+        self.deadline = deadline
+        self.future = future
+        self.then = then
+        self.again = again
+        self.sent = False
+
+    @property
+    def abandoned(self) -> bool:
+        return self.future is not None and self.future.done()
+
+
+class LocalLayer(Layer):
+    """Streams and presence of all processes of one user and namespace on this machine.
+
+    :param place: where the broker is found.
+    :param linger: seconds that a broker started by this layer outlives its last client.
+    """
+
+    def __init__(self, place: Place, *, linger: float = LINGER) -> None:
+        self._place = place
+        self._linger = linger
+        self._receiver: Receiver | None = None
+        self._link: Link | None = None
+        self._ids = 0
+        self._pending: dict[int, _Operation] = {}
+        self._out: list[_Operation] = []
+        self._watched: set[str] = set()
+        self._entered: dict[str, dict[str, bytes]] = {}
+        self._ticker: asyncio.TimerHandle | None = None
+        self._mending: asyncio.Task[None] | None = None
+        self._next_renewal = 0.0
+        self._trouble = "not started"
+
+    def describe(self) -> str:
+        return f"local broker at {self._place.socket}"
+
+    # Life ----------------------------------------------------------------------------------------
+
+    async def start(self, receiver: Receiver) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._receiver = receiver
+        try:
+            async with asyncio.timeout(self.timeout):
+                await self._connect_patiently()
+        except BaseException as error:
+            self._receiver = None
+            if isinstance(error, TimeoutError):
+                raise LayerUnavailable(self._unreachable()) from error
+            raise
+        self._tick()
+
+    async def close(self) -> None:
+        self._receiver = None
+        self._trouble = "closed"
+        if self._ticker is not None:
+            self._ticker.cancel()
+        if self._mending is not None:
+            self._mending.cancel()
+            await asyncio.wait([self._mending])
+        link, self._link = self._link, None
+        for operation in list(self._pending.values()):
+            self._fail(operation, "The layer was closed meanwhile.")
+        self._pending.clear()
+        if link is not None:
+            await link.close(self.timeout)
+
+    def forked(self) -> None:
+        self._receiver = None
+        self._trouble = "left behind by a fork"
+        if self._link is not None:
+            self._link.forked()
+
+    # Streams -------------------------------------------------------------------------------------
+
+    async def publish(self, topic: str, data: bytes, history: History | None = None) -> Position:
+        check_name(topic)
+        check_size(data, self.max_data)
+        size, seconds = (history.size, history.seconds) if history is not None else (0, 1.0)
+        request = wire.Publish(self._next_id(), topic, data, size, seconds)
+        return _position(await self._ask(request, again=False))
+
+    async def watch(self, topic: str) -> Position:
+        request = wire.Watch(self._next_id(), check_name(topic))
+        try:
+            # Counted as watched the moment that the answer is read: events may be right behind it.
+            return _position(await self._ask(request, then=lambda _: self._watched.add(topic)))
+        except BaseException:
+            self._watched.discard(topic)
+            self._tell(wire.Unwatch(self._next_id(), topic))
+            raise
+
+    async def unwatch(self, topic: str) -> None:
+        self._watched.discard(check_name(topic))
+        if self._link is not None:
+            await self._ask(wire.Unwatch(self._next_id(), topic))
+
+    async def read(self, topic: str, since: Position, limit: int = 100) -> Page | Gap:
+        check_name(topic)
+        check_limit(limit)
+        request = wire.Read(self._next_id(), topic, since.epoch, since.offset, limit)
+        answer = await self._ask(request)
+        if isinstance(answer, wire.Missed):
+            return Gap(Position(answer.epoch, answer.offset))
+        if not isinstance(answer, wire.Events):
+            raise _unexpected(answer)
+        epoch = answer.epoch
+        publications = [
+            Publication(Position(epoch, offset), data)
+            for offset, data in enumerate(answer.events, answer.first)
+        ]
+        return Page(publications, Position(epoch, answer.offset))
+
+    async def position(self, topic: str) -> Position:
+        return _position(await self._ask(wire.Where(self._next_id(), check_name(topic))))
+
+    # Presence ------------------------------------------------------------------------------------
+
+    async def enter(self, topic: str, member: str, info: bytes) -> None:
+        check_name(topic)
+        check_name(member, "member name")
+        check_size(info, self.max_data)
+        entered = self._entered.setdefault(topic, {})
+        before = entered.get(member)
+        entered[member] = info
+        try:
+            await self._ask(wire.Enter(self._next_id(), topic, {member: info}))
+        except BaseException:
+            self._undo_enter(topic, member, info, before)
+            raise
+
+    async def leave(self, topic: str, member: str) -> None:
+        check_name(topic)
+        check_name(member, "member name")
+        self._forget_member(topic, member)
+        if self._link is not None:
+            await self._ask(wire.Leave(self._next_id(), topic, member))
+
+    async def members(self, topic: str) -> dict[str, bytes]:
+        answer = await self._ask(wire.Members(self._next_id(), check_name(topic)))
+        if not isinstance(answer, wire.Present):
+            raise _unexpected(answer)
+        return dict(answer.members)
+
+    def _forget_member(self, topic: str, member: str) -> None:
+        entered = self._entered.get(topic)
+        if entered is not None:
+            entered.pop(member, None)
+            if not entered:
+                del self._entered[topic]
+
+    def _undo_enter(self, topic: str, member: str, info: bytes, before: bytes | None) -> None:
+        """The caller was told that it failed: the broker must not believe otherwise."""
+        if self._entered.get(topic, {}).get(member) is not info:
+            return
+        if before is None:
+            self._forget_member(topic, member)
+            self._tell(wire.Leave(self._next_id(), topic, member))
+        else:
+            self._entered[topic][member] = before
+            self._tell(wire.Enter(self._next_id(), topic, {member: before}))
+
+    # Requests ------------------------------------------------------------------------------------
+
+    def _next_id(self) -> int:
+        self._ids += 1
+        return self._ids
+
+    async def _ask(
+        self,
+        request: wire.Publish | wire.Watch | wire.Unwatch | wire.Where | wire.Read | wire.Enter
+        | wire.Leave | wire.Members,
+        *,
+        then: Then | None = None,
+        again: bool = True,
+    ) -> wire.Answer:  # fmt: skip
+        """Send a request and wait for its answer, over a loss of the broker if need be."""
+        if self._receiver is None:
+            raise LayerUnavailable(f"The layer is {self._trouble}.")
+        future: asyncio.Future[wire.Answer] = self._loop.create_future()
+        deadline = self._loop.time() + self.timeout
+        operation = _Operation(wire.frame(request), deadline, future, then, again)
+        self._pending[request.id] = operation
+        if self._link is not None:
+            self._send(operation)
+        try:
+            return await future
+        finally:
+            self._pending.pop(request.id, None)
+
+    def _tell(
+        self,
+        request: wire.Watch | wire.Unwatch | wire.Enter | wire.Leave | wire.Renew,
+        then: Then | None = None,
+    ) -> None:
+        """Send a request of the layer's own. Without a link there is nobody who has to know."""
+        if self._link is not None:
+            deadline = self._loop.time() + self.timeout
+            operation = _Operation(wire.frame(request), deadline, None, then, again=False)
+            self._pending[request.id] = operation
+            self._send(operation)
+
+    def _send(self, operation: _Operation) -> None:
+        """Requests of one turn of the loop are written at once."""
+        if not self._out:
+            self._loop.call_soon(self._flush)
+        self._out.append(operation)
+
+    def _flush(self) -> None:
+        out, self._out = self._out, []
+        if self._link is None:
+            return
+        frames: list[bytes] = []
+        for operation in out:
+            if not operation.abandoned:
+                frames.append(operation.frame)
+                operation.sent = True
+        self._link.write(b"".join(frames))
+
+    def _fail(self, operation: _Operation, reason: str) -> None:
+        if operation.future is None or operation.future.done():
+            return
+        if not operation.again and operation.sent:
+            reason += " Whether the event was published is not known."
+        operation.future.set_exception(LayerUnavailable(reason))
+
+    # What the broker says (link.LinkOwner) -------------------------------------------------------
+
+    def replied(self, reply: wire.Answer | wire.Published | wire.Changed) -> None:
+        """LinkOwner: an event, a change of presence, or an answer."""
+        if isinstance(reply, wire.Published | wire.Changed):
+            # An event of a topic that is unwatched, or about to be watched anew, is of no interest.
+            if reply.topic in self._watched:
+                self._announce(reply)
+            return
+        operation = self._pending.pop(reply.id, None)
+        if operation is None:
+            return
+        future = operation.future
+        if isinstance(reply, wire.Refused):
+            if future is not None and not future.done():
+                future.set_exception(LayerError(reply.reason))
+        elif not operation.abandoned:
+            if operation.then is not None:
+                operation.then(reply)
+            if future is not None:
+                future.set_result(reply)
+
+    def _announce(self, news: wire.Published | wire.Changed) -> None:
+        receiver = self._receiver
+        if receiver is None:
+            return
+        try:
+            if isinstance(news, wire.Published):
+                position = Position(news.epoch, news.offset)
+                receiver.published(news.topic, Publication(position, news.data))
+            else:
+                change = PresenceChange(entered=news.entered, left=news.left)
+                receiver.presence_changed(news.topic, change)
+        except Exception:
+            logger.exception("the receiver failed on news of %s", news.topic)
+
+    def lost(self, link: Link) -> None:
+        """LinkOwner: reconnect, unless it was never in use or we hung up ourselves."""
+        if link is not self._link:
+            return
+        self._link = None
+        self._trouble = "the connection was lost"
+        self._out.clear()
+        logger.warning("lost the %s; reconnecting", self.describe())
+        for id_, operation in list(self._pending.items()):
+            if operation.future is None:
+                del self._pending[id_]
+            elif operation.sent and not operation.again:
+                self._fail(operation, "The connection to the broker was lost.")
+            else:
+                operation.sent = False
+        self._mending = self._loop.create_task(self._mend())
+
+    # Connecting ----------------------------------------------------------------------------------
+
+    async def _mend(self) -> None:
+        delay = FIRST_DELAY
+        while True:
+            try:
+                await self._connect_patiently()
+            except (LayerError, ConfigurationError, OSError) as error:
+                self._trouble = str(error)
+                logger.warning("no broker yet: %s", error)
+            else:
+                logger.info("back at the %s", self.describe())
+                return
+            await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311  spreads attempts
+            delay = min(LAST_DELAY, delay * 2)
+
+    async def _connect_patiently(self) -> None:
+        """Connect; again when a broker quits at the moment that we arrive."""
+        while True:
+            self._place.prepare()
+            link = Link(self, self.lease)
+            try:
+                await self._loop.create_unix_connection(lambda link=link: link, self._place.socket)
+                async with asyncio.timeout(self.timeout):
+                    await asyncio.shield(link.welcomed)
+            except (FileNotFoundError, ConnectionRefusedError):
+                launch = partial(
+                    ensure_broker, self._place, timeout=self.timeout, linger=self._linger
+                )
+                await self._loop.run_in_executor(None, launch)
+            except (OSError, LayerUnavailable) as error:
+                link.abort()
+                self._trouble = str(error) or "it does not answer"
+                await asyncio.sleep(FIRST_DELAY)
+            except BaseException:
+                link.abort()
+                raise
+            else:
+                if link.open:
+                    self._resume(link)
+                    return
+
+    def _resume(self, link: Link) -> None:
+        self._link = link
+        waiting = list(self._pending.values())
+        self._enter_again()
+        for topic in self._watched:
+            self._tell(wire.Watch(self._next_id(), topic), partial(self._watched_again, topic))
+        for operation in waiting:
+            self._send(operation)
+
+    def _watched_again(self, topic: str, answer: wire.Answer) -> None:
+        if topic in self._watched and self._receiver is not None:
+            try:
+                self._receiver.restored(topic, _position(answer))
+            except Exception:
+                logger.exception("the receiver failed on the restored %s", topic)
+
+    def _enter_again(self) -> None:
+        for topic, members in self._entered.items():
+            for part in _portions(members):
+                self._tell(wire.Enter(self._next_id(), topic, part))
+
+    # Time ----------------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        """One timer for all time-outs and for the signs of life."""
+        now = self._loop.time()
+        self._ticker = self._loop.call_later(min(self.timeout / 5, self.lease / 6), self._tick)
+        for id_, operation in list(self._pending.items()):
+            if operation.deadline > now:
+                break  # in order of deadline, since all have the same time-out
+            del self._pending[id_]
+            if operation.future is not None:
+                self._fail(operation, self._unreachable())
+            elif self._link is not None:
+                self._link.abort()  # it does not even take our sign of life
+        if self._link is not None and now >= self._next_renewal:
+            self._next_renewal = now + self.lease / 3
+            self._tell(wire.Renew(self._next_id()), self._renewed)
+
+    def _renewed(self, answer: wire.Answer) -> None:
+        if isinstance(answer, wire.Renewed) and not answer.kept:
+            logger.warning("this process was silent for too long; its members enter again")
+            self._enter_again()
+
+    def _unreachable(self) -> str:
+        if self._link is not None:
+            return f"The {self.describe()} did not answer within {self.timeout:g} s."
+        return f"The {self.describe()} cannot be reached: {self._trouble.rstrip('.')}."
+
+
+def _position(answer: wire.Answer) -> Position:
+    if not isinstance(answer, wire.At):
+        raise _unexpected(answer)
+    return Position(answer.epoch, answer.offset)
+
+
+def _unexpected(answer: wire.Answer) -> LayerError:
+    return LayerError(f"The broker gave an answer to another question: {type(answer).__name__}.")
+
+
+def _portions(members: dict[str, bytes]) -> Iterator[dict[str, bytes]]:
+    """Cut so that each stays well below a frame's limit."""
+    part: dict[str, bytes] = {}
+    size = 0
+    for member, info in members.items():
+        part[member] = info
+        size += len(info) + 200
+        if size > ENTER_BYTES:
+            yield part
+            part, size = {}, 0
+    if part:
+        yield part

@@ -1,0 +1,250 @@
+"""What the embedded broker and its clients say to each other.
+
+What lives here: the messages, their frames, and the parser. Pure: bytes in, messages out.
+What must not: sockets, or what a message makes anybody do.
+
+A frame is 4 bytes of length, big-endian, and a MessagePack array: tag, then the fields in order.
+A request's ``id`` comes back in its answer; answers come in the order of the requests. A client
+says `Hello` first and waits for `Welcome`. `Published` and `Changed` come unasked, in order with
+the answers: an event that follows the answer to a `Watch` follows its position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Generic, TypeVar
+
+import msgspec
+
+from seaway.exceptions import ProtocolError
+
+#: Part of the socket's name. Raise it with any change to the messages.
+WIRE_VERSION = 1
+#: Bytes of a frame's body: a page of 4 MiB and one large event, or some 300,000 members.
+MAX_FRAME = 32 * 1024 * 1024
+
+_LENGTH = 4
+
+
+class Hello(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=0):
+    """``lease``: seconds of silence after which the client's members leave."""
+
+    version: int
+    lease: float
+
+
+class Publish(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=1):
+    """``size`` 0: no history. Answer: `At`."""
+
+    id: int
+    topic: str
+    data: bytes
+    size: int
+    seconds: float
+
+
+class Watch(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=2):
+    """Answer: `At`."""
+
+    id: int
+    topic: str
+
+
+class Unwatch(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=3):
+    """Answer: `Done`."""
+
+    id: int
+    topic: str
+
+
+class Where(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=4):
+    """Answer: `At`."""
+
+    id: int
+    topic: str
+
+
+class Read(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=5):
+    """Answer: `Events` or `Missed`."""
+
+    id: int
+    topic: str
+    epoch: str
+    offset: int
+    limit: int
+
+
+class Enter(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=6):
+    """Answer: `Done`."""
+
+    id: int
+    topic: str
+    members: Mapping[str, bytes]
+
+
+class Leave(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=7):
+    """Answer: `Done`."""
+
+    id: int
+    topic: str
+    member: str
+
+
+class Members(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=8):
+    """Answer: `Present`."""
+
+    id: int
+    topic: str
+
+
+class Renew(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=9):
+    """A sign of life. Answer: `Renewed`."""
+
+    id: int
+
+
+class Welcome(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=20):
+    """The broker is there; ``pid`` is its process."""
+
+    version: int
+    pid: int
+
+
+class At(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=21):
+    id: int
+    epoch: str
+    offset: int
+
+
+class Done(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=22):
+    id: int
+
+
+class Events(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=23):
+    """``first`` is the offset of the first of ``events``; the stream stands at ``offset``."""
+
+    id: int
+    epoch: str
+    offset: int
+    first: int
+    events: Sequence[bytes]
+
+
+class Missed(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=24):
+    id: int
+    epoch: str
+    offset: int
+
+
+class Present(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=25):
+    id: int
+    members: Mapping[str, bytes]
+
+
+class Renewed(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=26):
+    """``kept`` False: the lease had run out, and the client has to enter its members again."""
+
+    id: int
+    kept: bool
+
+
+class Refused(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=27):
+    """The request cannot be answered; ``reason`` is one line."""
+
+    id: int
+    reason: str
+
+
+class Published(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=30):
+    topic: str
+    epoch: str
+    offset: int
+    data: bytes
+
+
+class Changed(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=31):
+    topic: str
+    entered: Mapping[str, bytes]
+    left: Sequence[str]
+
+
+Request = Hello | Publish | Watch | Unwatch | Where | Read | Enter | Leave | Members | Renew
+Answer = At | Done | Events | Missed | Present | Renewed | Refused
+Reply = Welcome | Answer | Published | Changed
+
+M = TypeVar("M")
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def frame(message: msgspec.Struct) -> bytes:
+    """A message as it goes over the wire.
+
+    :raises ProtocolError: it is larger than the other side would take.
+    """
+    body = _encode(message)
+    if len(body) > MAX_FRAME:
+        raise ProtocolError(f"A message of {len(body):,} bytes is over the limit of {MAX_FRAME:,}.")
+    return len(body).to_bytes(_LENGTH, "big") + body
+
+
+class Parser(Generic[M]):
+    """Bytes to messages, however they are cut. One per connection and direction."""
+
+    __slots__ = ("_decode", "_rest")
+
+    def __init__(self, decoder: msgspec.msgpack.Decoder[M]) -> None:
+        self._decode = decoder.decode
+        self._rest = bytearray()
+
+    def feed(self, data: bytes) -> list[M]:
+        """The messages that ``data`` completes.
+
+        :raises ProtocolError: a frame over `MAX_FRAME`, or one that is not a message. What came
+            before it in ``data`` is lost with it, and the parser is of no further use.
+        """
+        rest = self._rest
+        source: bytes | bytearray = data
+        if rest:
+            rest += data
+            source = rest
+        messages: list[M] = []
+        start, end = 0, len(source)
+        while end - start >= _LENGTH:
+            body = start + _LENGTH
+            stop = body + int.from_bytes(source[start:body], "big")
+            if stop > end:
+                self._check_length(stop - body)
+                break
+            messages.append(self._message(source[body:stop]))
+            start = stop
+        if source is rest:
+            del rest[:start]
+        elif start < end:
+            rest += source[start:]
+        return messages
+
+    def _message(self, body: bytes | bytearray) -> M:
+        self._check_length(len(body))
+        try:
+            return self._decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise ProtocolError(f"not a message of this protocol: {error}") from error
+
+    def _check_length(self, length: int) -> None:
+        if length > MAX_FRAME:
+            raise ProtocolError(f"a frame of {length:,} bytes is over the limit of {MAX_FRAME:,}")
+
+
+def requests() -> Parser[Request]:
+    """What a broker reads."""
+    return Parser(_request_decoder)
+
+
+def replies() -> Parser[Reply]:
+    """What a client reads."""
+    return Parser(_reply_decoder)
+
+
+_request_decoder: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
+_reply_decoder: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)

@@ -1,0 +1,283 @@
+"""The state of streams and presence: what the memory layer and the embedded broker run on.
+
+What lives here: `Store`, pure and synchronous, with an injected clock.
+What must not: sockets, asyncio, timers, or telling anybody; whoever owns a store announces.
+
+Memory is bounded: a stream that nobody watches, that keeps no event and that was not used for
+`IDLE_SECONDS` (or its history's seconds, if longer) is forgotten, and a later use begins a new
+epoch.
+
+Where epochs come from: the store has one *current epoch*, and a stream takes it when it comes into
+being. A topic without a stream therefore stands at (current epoch, 0) at no cost, and whoever was
+told so can resume from there once something is published. When a stream that has published in the
+current epoch is forgotten, the store moves to a new epoch: so one topic never has two lives under
+one name, and no old position can be taken for one of a new life.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Hashable, Mapping
+from itertools import islice
+from typing import Generic, TypeVar
+
+from seaway.layers.base import Gap, History, Page, Position, PresenceChange, Publication
+
+#: Who watches and who owns members: one per process that uses the store.
+P = TypeVar("P", bound=Hashable)
+
+#: A phone that was in a tunnel for an hour may still resume.
+IDLE_SECONDS = 3600.0
+#: A page ends when it holds so many bytes: several thousand ordinary events, one frame on the wire.
+PAGE_BYTES = 4 * 1024 * 1024
+#: Streams that one `Store.sweep` looks at: under a millisecond of work.
+SWEEP_STREAMS = 1000
+
+_NO_HISTORY = History(size=0, seconds=1.0)
+
+
+class _Stream(Generic[P]):
+    """``kept`` always ends with the latest event and has no hole: (kept until, publication)."""
+
+    __slots__ = ("epoch", "history", "kept", "offset", "used", "watchers")
+
+    def __init__(self, epoch: str, now: float) -> None:
+        self.epoch = epoch
+        self.offset = 0
+        self.history = _NO_HISTORY
+        self.kept: deque[tuple[float, Publication]] = deque()
+        self.watchers: dict[P, None] = {}
+        self.used = now
+
+    def position(self) -> Position:
+        return Position(self.epoch, self.offset)
+
+    def trim(self, now: float) -> None:
+        kept, history = self.kept, self.history
+        while len(kept) > history.size:
+            kept.popleft()
+        oldest = now - history.seconds
+        while kept and kept[0][0] <= oldest:
+            kept.popleft()
+
+    def idle(self, now: float) -> bool:
+        return (
+            not self.watchers
+            and not self.kept
+            and now - self.used > max(self.history.seconds, IDLE_SECONDS)
+        )
+
+
+class _Process:
+    """One process's share: what it watches, whom it entered, and until when we believe in it."""
+
+    __slots__ = ("deadline", "expired", "lease", "members", "watched")
+
+    def __init__(self, lease: float, now: float) -> None:
+        self.lease = lease
+        self.deadline = now + lease
+        self.expired = False
+        self.members: set[tuple[str, str]] = set()
+        self.watched: set[str] = set()
+
+
+class Store(Generic[P]):
+    """Streams and presence of all topics. ``clock`` gives seconds that never go back."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._epoch = _new_epoch()
+        self._streams: dict[str, _Stream[P]] = {}
+        self._to_sweep: list[str] = []
+        self._processes: dict[P, _Process] = {}
+        self._present: dict[str, dict[str, tuple[P, bytes]]] = {}
+
+    # Processes -----------------------------------------------------------------------------------
+
+    def attach(self, process: P, lease: float = math.inf) -> None:
+        """Make a process known, before it watches or enters anything."""
+        self._processes[process] = _Process(lease, self._clock())
+
+    def renew(self, process: P) -> bool:
+        """Extend its lease. False, once, when the lease had run out: its members are gone."""
+        state = self._processes[process]
+        state.deadline = self._clock() + state.lease
+        expired, state.expired = state.expired, False
+        return not expired
+
+    def drop(self, process: P) -> dict[str, PresenceChange]:
+        """Forget a process: its watches end, its members leave. Unknown: nothing."""
+        state = self._processes.pop(process, None)
+        if state is None:
+            return {}
+        for topic in state.watched:
+            self._end_watch(process, topic)
+        return self._remove(state)
+
+    def expire(self) -> dict[str, PresenceChange]:
+        """Let the members of every process leave whose lease has run out."""
+        now = self._clock()
+        changes: dict[str, PresenceChange] = {}
+        for state in self._processes.values():
+            if state.deadline < now and state.members:
+                state.expired = True
+                for topic, change in self._remove(state).items():
+                    before = changes.get(topic)
+                    left = [*before.left, *change.left] if before else change.left
+                    changes[topic] = PresenceChange(entered={}, left=left)
+        return changes
+
+    # Streams -------------------------------------------------------------------------------------
+
+    def publish(self, topic: str, data: bytes, history: History | None) -> Publication:
+        """Append one event and trim to ``history``, which counts until the next publish."""
+        now = self._clock()
+        stream = self._streams.get(topic) or self._open(topic, now)
+        stream.offset += 1
+        stream.used = now
+        publication = Publication(Position(stream.epoch, stream.offset), data)
+        stream.history = history or _NO_HISTORY
+        stream.kept.append((now, publication))
+        stream.trim(now)
+        return publication
+
+    def watchers(self, topic: str) -> Collection[P]:
+        """Who watches the topic; not to be kept or changed."""
+        stream = self._streams.get(topic)
+        return stream.watchers.keys() if stream is not None else ()
+
+    def watch(self, topic: str, process: P) -> Position:
+        """Count a process among the topic's watchers. Again: nothing but the position."""
+        now = self._clock()
+        stream = self._streams.get(topic) or self._open(topic, now)
+        stream.used = now
+        stream.watchers[process] = None
+        self._processes[process].watched.add(topic)
+        return stream.position()
+
+    def unwatch(self, topic: str, process: P) -> None:
+        """Undo that. Not watched: nothing."""
+        self._processes[process].watched.discard(topic)
+        self._end_watch(process, topic)
+
+    def position(self, topic: str) -> Position:
+        """Where the stream stands; (current epoch, 0) for a topic without one."""
+        stream = self._streams.get(topic)
+        if stream is None:
+            return Position(self._epoch, 0)
+        stream.used = self._clock()
+        return stream.position()
+
+    def read(self, topic: str, since: Position, limit: int) -> Page | Gap:
+        """What follows ``since``: at most ``limit`` events and about `PAGE_BYTES`."""
+        position = self.position(topic)
+        if since.epoch != position.epoch or since.offset > position.offset or since.offset < 0:
+            return Gap(position)
+        stream = self._streams.get(topic)
+        if stream is None or since.offset == position.offset:
+            return Page((), position)
+        stream.trim(self._clock())
+        skip = len(stream.kept) - (position.offset - since.offset)
+        if skip < 0:
+            return Gap(position)
+        publications: list[Publication] = []
+        size = 0
+        for _, publication in islice(stream.kept, skip, skip + limit):
+            size += len(publication.data)
+            if size > PAGE_BYTES and publications:
+                break
+            publications.append(publication)
+        return Page(publications, position)
+
+    # Presence ------------------------------------------------------------------------------------
+
+    def enter(self, process: P, topic: str, members: Mapping[str, bytes]) -> PresenceChange | None:
+        """Add members or replace what they say; None when that changes nothing.
+
+        A member that another process had entered is this process's from now on.
+        """
+        state = self._processes[process]
+        present = self._present.setdefault(topic, {})
+        entered: dict[str, bytes] = {}
+        for member, info in members.items():
+            before = present.get(member)
+            if before is not None and before[0] != process:
+                self._processes[before[0]].members.discard((topic, member))
+            present[member] = (process, info)
+            state.members.add((topic, member))
+            if before is None or before[1] != info:
+                entered[member] = info
+        return PresenceChange(entered=entered, left=()) if entered else None
+
+    def leave(self, process: P, topic: str, member: str) -> PresenceChange | None:
+        """Remove a member of this process; None when it has no such member."""
+        state = self._processes[process]
+        if (topic, member) not in state.members:
+            return None
+        state.members.discard((topic, member))
+        self._take_out(topic, member)
+        return PresenceChange(entered={}, left=(member,))
+
+    def members(self, topic: str) -> dict[str, bytes]:
+        """Everybody present with what they say of themselves."""
+        return {member: info for member, (_, info) in self._present.get(topic, {}).items()}
+
+    # Forgetting ----------------------------------------------------------------------------------
+
+    def sweep(self) -> None:
+        """Trim and forget a bounded number of streams; call it about once a second."""
+        if not self._to_sweep:
+            self._to_sweep = list(self._streams)
+        now = self._clock()
+        renew_epoch = False
+        for topic in self._to_sweep[-SWEEP_STREAMS:]:
+            stream = self._streams.get(topic)
+            if stream is None:
+                continue
+            stream.trim(now)
+            # One that never published in the current epoch stands where it would without a stream.
+            pristine = stream.offset == 0 and stream.epoch == self._epoch and not stream.watchers
+            if pristine or stream.idle(now):
+                del self._streams[topic]
+                renew_epoch |= stream.offset > 0 and stream.epoch == self._epoch
+        del self._to_sweep[-SWEEP_STREAMS:]
+        if renew_epoch:
+            self._epoch = _new_epoch()
+
+    def __len__(self) -> int:
+        """How many streams are held in memory."""
+        return len(self._streams)
+
+    # Inside --------------------------------------------------------------------------------------
+
+    def _open(self, topic: str, now: float) -> _Stream[P]:
+        stream = self._streams[topic] = _Stream(self._epoch, now)
+        return stream
+
+    def _end_watch(self, process: P, topic: str) -> None:
+        stream = self._streams.get(topic)
+        if stream is not None:
+            stream.watchers.pop(process, None)
+            stream.used = self._clock()
+
+    def _take_out(self, topic: str, member: str) -> None:
+        present = self._present[topic]
+        del present[member]
+        if not present:
+            del self._present[topic]
+
+    def _remove(self, state: _Process) -> dict[str, PresenceChange]:
+        left: dict[str, list[str]] = {}
+        for topic, member in sorted(state.members):
+            self._take_out(topic, member)
+            left.setdefault(topic, []).append(member)
+        state.members.clear()
+        return {topic: PresenceChange(entered={}, left=names) for topic, names in left.items()}
+
+
+def _new_epoch() -> str:
+    """Eight URL-safe characters: 48 random bits, more than enough never to meet again."""
+    return secrets.token_urlsafe(6)

@@ -1,0 +1,195 @@
+"""One watched topic in this process: who follows it, and where each of them stands.
+
+What lives here: `Subscription`, `Stream`, and the bookkeeping that moves one through the other.
+What must not: writing to anybody, or asking the layer for anything; that is `hub`'s.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from seaway.layers.base import Position, PresenceChange, Publication
+
+#: The recent publications that a stream keeps while somebody is joining or catching up. Enough to
+#: cover a snapshot's database queries at a high rate; beyond it, the layer's history serves.
+RECENT_EVENTS = 512
+RECENT_BYTES = 1024 * 1024
+
+#: The position of a stream that is not watched yet; no engine makes an empty epoch.
+NOWHERE = Position("", 0)
+
+
+class Outlet(Protocol):
+    """Where a subscriber's frames go: what fan-out needs of `seaway.server.handoff.Sink`."""
+
+    writable: bool
+
+    def write(self, frame: bytes) -> None:
+        """Write one or more joined frames; never raises, never blocks."""
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Close the connection with a WebSocket close code."""
+
+
+class Encoding(Protocol):
+    """How one dialect in one framing says things. All subscribers that share it share its bytes."""
+
+    def event(self, topic: str, publication: Publication) -> bytes:
+        """One framed event message."""
+
+    def gap(self, topic: str) -> bytes:
+        """The framed message that events were missed."""
+
+    def presence(self, topic: str, change: PresenceChange) -> bytes:
+        """The framed message that members came or went."""
+
+    def members(self, topic: str, members: Sequence[bytes]) -> bytes:
+        """The framed message that lists everybody present, from each one's JSON object."""
+
+
+class State(enum.Enum):
+    """A subscription's life: HELD → BEHIND ⇄ LIVE, and at any time ENDED."""
+
+    HELD = "the snapshot is being made; nothing is delivered yet"
+    BEHIND = "has a cursor: what lies between it and the stream is still to be written"
+    LIVE = "in the fast lane: gets every batch the moment that it is flushed"
+    ENDED = "told of a gap, left, or its connection is gone"
+
+
+class Subscription:
+    """One connection's place in one stream.
+
+    :ivar cursor: the last position that was written to it; not kept up while LIVE, where it is the
+        stream's own ``flushed``.
+    """
+
+    __slots__ = (
+        "catching_up",
+        "cursor",
+        "encoding",
+        "outlet",
+        "replayable",
+        "stale",
+        "state",
+        "stream",
+    )
+
+    def __init__(
+        self, stream: Stream, outlet: Outlet, encoding: Encoding, *, replayable: bool
+    ) -> None:
+        self.stream = stream
+        self.outlet = outlet
+        self.encoding = encoding
+        self.replayable = replayable
+        self.state = State.HELD
+        self.cursor = NOWHERE
+        self.catching_up = False
+        self.stale = False  # missed a presence change while not LIVE
+
+
+class Stream:
+    """One topic that this process watches.
+
+    :ivar received: the last position that the layer handed over, without a hole before it.
+    :ivar flushed: the last position that was written to the LIVE subscribers; never past received.
+    :ivar backlog: what the layer announced while ``steady`` is False, to be looked at afterwards.
+    """
+
+    __slots__ = (
+        "backlog", "behind", "changes", "flushed", "live", "pending", "received", "recent",
+        "recent_bytes", "steady", "topic",
+    )  # fmt: skip
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+        self.received = NOWHERE
+        self.flushed = self.received
+        self.steady = False
+        self.pending: list[Publication] = []
+        self.backlog: deque[Publication] = deque(maxlen=RECENT_EVENTS)
+        self.live: dict[Encoding, dict[Outlet, Subscription]] = {}
+        self.behind: set[Subscription] = set()
+        self.recent: deque[Publication] = deque()
+        self.recent_bytes = 0
+        self.changes: dict[str, bytes | None] = {}
+
+    @property
+    def empty(self) -> bool:
+        return not self.live and not self.behind
+
+    def subscriptions(self) -> Iterator[Subscription]:
+        for outlets in list(self.live.values()):
+            yield from list(outlets.values())
+        yield from list(self.behind)
+
+    def hold(self, subscription: Subscription) -> None:
+        self.behind.add(subscription)
+
+    def go_live(self, subscription: Subscription) -> None:
+        self._drop(subscription)
+        subscription.state = State.LIVE
+        outlets = self.live.setdefault(subscription.encoding, {})
+        outlets[subscription.outlet] = subscription
+
+    def fall_behind(self, subscription: Subscription, cursor: Position) -> None:
+        self._drop(subscription)
+        subscription.state = State.BEHIND
+        subscription.cursor = cursor
+        self.behind.add(subscription)
+
+    def end(self, subscription: Subscription) -> None:
+        self._drop(subscription)
+        subscription.state = State.ENDED
+
+    def _drop(self, subscription: Subscription) -> None:
+        if subscription.state is State.LIVE:
+            outlets = self.live[subscription.encoding]
+            del outlets[subscription.outlet]
+            if not outlets:
+                del self.live[subscription.encoding]
+        else:
+            self.behind.discard(subscription)
+            if not self.behind:
+                self.recent.clear()
+                self.recent_bytes = 0
+
+    # What is kept for those behind ---------------------------------------------------------------
+
+    def remember(self, batch: Sequence[Publication]) -> None:
+        """Keep a flushed batch while anybody may still need it from here."""
+        if not self.behind:
+            return
+        for publication in batch:
+            self.recent.append(publication)
+            self.recent_bytes += len(publication.data)
+        while len(self.recent) > RECENT_EVENTS or self.recent_bytes > RECENT_BYTES:
+            self.recent_bytes -= len(self.recent.popleft().data)
+
+    def recent_after(self, cursor: Position) -> list[Publication] | None:
+        """What was flushed after ``cursor``, or None when `recent` does not reach back to it."""
+        if cursor == self.flushed:
+            return []
+        recent = self.recent
+        if not recent or cursor.epoch != self.flushed.epoch or cursor > self.flushed:
+            return None
+        skip = cursor.offset + 1 - recent[0].position.offset
+        if skip < 0 or recent[0].position.epoch != cursor.epoch:
+            return None
+        return [recent[index] for index in range(skip, len(recent))]
+
+    def forget(self) -> None:
+        """After a gap: nothing kept from before it may serve anybody."""
+        self.recent.clear()
+        self.recent_bytes = 0
+        self.pending.clear()
+
+    def take_changes(self) -> PresenceChange:
+        """The changes of presence since the last call, joined."""
+        changes, self.changes = self.changes, {}
+        return PresenceChange(
+            entered={member: info for member, info in changes.items() if info is not None},
+            left=[member for member, info in changes.items() if info is None],
+        )

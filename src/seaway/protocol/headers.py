@@ -1,0 +1,83 @@
+"""Field names, field values and comma lists: what every HTTP-speaking file shares.
+
+What lives here: look-ups in a header list, the grammar of RFC 9110 section 5.6, the check that
+keeps an application's headers from injecting lines, and the error for a response that HTTP cannot
+carry.
+What must not: parsing of messages, knowledge of a particular header's meaning.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+
+from seaway.exceptions import SeawayError
+from .events import Headers
+
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+#: A field value must not hold CR, LF or NUL (RFC 9110 section 5.5): they would start a new line.
+_FORBIDDEN_IN_VALUE = re.compile(rb"[\r\n\0]")
+#: One element of a comma list; a quoted string may hold commas (RFC 9110 sections 5.6.1, 5.6.4).
+#: An unclosed quote takes the rest of the value and nothing backtracks: linear in any input.
+_ELEMENT = re.compile(rb'(?:[^",]++|"(?:[^"\\]|\\.)*+(?:"|\\?\Z))++', re.DOTALL)
+
+
+class ResponseError(SeawayError, RuntimeError):
+    """The application's fault: it made a response that HTTP cannot carry."""
+
+
+def is_token(value: bytes) -> bool:
+    """Whether ``value`` is a token (RFC 9110 section 5.6.2)."""
+    return _TOKEN.fullmatch(value) is not None
+
+
+def values_of(headers: Headers, name: bytes) -> list[bytes]:
+    """All values of the fields called ``name`` (lower case), in the order of the wire."""
+    return [value for field, value in headers if field == name]
+
+
+def value_of(headers: Headers, name: bytes) -> bytes | None:
+    """The first value of the fields called ``name`` (lower case), or None."""
+    for field, value in headers:
+        if field == name:
+            return value
+    return None
+
+
+def comma_list(values: Iterable[bytes]) -> list[bytes]:
+    """The elements of a comma list spread over any number of fields; empty ones are left out.
+
+    Elements keep their case and their quotes (RFC 9110 section 5.6.1).
+    """
+    elements = [
+        element.strip(b" \t")
+        for value in values
+        for element in (_ELEMENT.findall(value) if b'"' in value else value.split(b","))
+    ]
+    return [element for element in elements if element]
+
+
+def token_list(values: Iterable[bytes]) -> list[bytes]:
+    """`comma_list` in lower case: for fields such as Connection, whose tokens ignore case."""
+    return [element.lower() for element in comma_list(values)]
+
+
+# Applications use few names, and use them again and again: the cache makes the check a look-up.
+@lru_cache(maxsize=1024)
+def response_name(name: bytes) -> bytes:
+    """``name`` in lower case. Raises `ResponseError` unless it is a token."""
+    if not is_token(name):
+        raise ResponseError(f"the application sent a header whose name is not a token: {name!r}")
+    return name.lower()
+
+
+def check_response_headers(headers: Headers) -> None:
+    """Raises `ResponseError` at a name that is no token or a value with CR, LF or NUL."""
+    for name, value in headers:
+        response_name(name)
+        if _FORBIDDEN_IN_VALUE.search(value):
+            raise ResponseError(
+                f"the application sent the header {name.decode('latin-1')} with CR, LF or NUL "
+                f"in its value: {value!r}"
+            )

@@ -1,0 +1,247 @@
+"""HTTP/1.1 for a server: bytes in, events out; events in, bytes out (RFC 9110, RFC 9112).
+
+What lives here: `Http1Connection`, which keeps requests and responses in step: pipelining, the
+end of reading, violations, and the change to another protocol.
+What must not: sockets, time-outs, the grammar of requests (`http1_request`), the framing of
+responses (`http1_response`).
+"""
+
+from __future__ import annotations
+
+import httptools
+
+from seaway.exceptions import ProtocolError
+from .events import (
+    DataReceived,
+    Event,
+    InterimResponse,
+    ResponseData,
+    ResponseStarted,
+    StreamReset,
+    ViolationReceived,
+)
+from .headers import ResponseError
+from .http1_request import (
+    BODY,
+    CLOSED,
+    HEAD,
+    HELD,
+    IDLE,
+    LAST,
+    PRIMING,
+    UPGRADED,
+    HttpLimits,
+    RequestReader,
+)
+from .http1_response import SWITCHING_PROTOCOLS, Exchange
+
+__all__ = ["Http1Connection", "HttpLimits"]
+
+#: What llhttp says of bytes that are well formed but not for us; all else it refuses is a 400.
+_STATUS_OF_REASON = {
+    "Invalid HTTP version": 505,
+    "Pause on PRI/Upgrade": 505,  # the preface of HTTP/2, which a server tells by its first bytes
+    "Expected HTTP/2 Connection Preface": 505,
+    "Invalid method encountered": 501,
+}
+
+
+#: Phases in which bytes are dropped, and those in which they could pile up inside llhttp.
+_DEAF = frozenset({LAST, CLOSED})
+_LISTENING = frozenset({IDLE, HEAD, BODY})
+
+
+class Http1Connection:
+    """One connection's HTTP/1.1, from its first byte to its last or to an upgrade.
+
+    Requests are numbered from 1 (`RequestReceived.stream`) and answered in that order: `send`
+    always concerns the oldest request whose response has not ended, and says so if the event names
+    another. A request without a body has ``ended=True`` and no `RequestEnded` follows.
+
+    `keep_alive` says whether the connection may be reused after the current response; once it is
+    False and that response has ended, nothing more is read and the server closes.
+    """
+
+    __slots__ = ("_held", "_limits", "_reader", "_silent", "keep_alive")
+
+    def __init__(self, limits: HttpLimits | None = None) -> None:
+        self._limits = limits or HttpLimits()
+        self._reader = RequestReader(self._limits)
+        self._held = b""
+        self._silent = 0
+        self.keep_alive = True
+
+    @property
+    def head_pending(self) -> bool:
+        """Whether a request's head has begun to arrive and is not complete."""
+        return self._reader.phase is HEAD
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way: no answer is owed and no part of a request has arrived."""
+        return self._reader.phase is IDLE and not self._reader.exchanges and not self._held
+
+    @property
+    def answers_owed(self) -> int:
+        """How many responses have not ended, the answer to a violation included."""
+        return len(self._reader.exchanges)
+
+    @property
+    def answering(self) -> int:
+        """The request that `send` concerns, or 0: whom to answer when a violation is received."""
+        exchanges = self._reader.exchanges
+        return exchanges[0].stream if exchanges else 0
+
+    @property
+    def resumable(self) -> bool:
+        """Whether requests wait behind an upgrade request that was answered as a plain one:
+        ``receive(b"")`` returns their events."""
+        return self._held != b"" and self._reader.phase is IDLE
+
+    def receive(self, data: bytes) -> list[Event]:
+        """What the peer did with ``data``. Body parts are passed on as they come.
+
+        Behind an upgrade request everything is held back until that request is answered; after
+        101 it belongs to the new protocol (see `upgrade`), after anything else see `resumable`.
+        """
+        reader = self._reader
+        if self._held:
+            data = self._held + data
+            self._held = b""
+        reader.events = events = []
+        size = reader.size
+        self._feed(data)
+        # llhttp buffers a field, a chunk extension or a trailer until its end, and says nothing
+        # meanwhile: bytes that lead to no callback are what a peer could make it hoard.
+        if events or reader.size != size:
+            self._silent = 0
+        else:
+            self._silent += len(data)
+            if self._silent > self._limits.header_bytes and reader.phase in _LISTENING:
+                self._violate(431, "the request's header is too large")
+        return events
+
+    def receive_eof(self) -> list[Event]:
+        """The peer sends no more. Responses that are owed can still be sent; then close."""
+        reader = self._reader
+        reader.events = events = []
+        if reader.phase is HEAD:
+            self._violate(400, "the connection ended inside a request's head")
+        elif reader.phase is BODY:
+            events.append(StreamReset(reader.stream))
+        if reader.phase is not UPGRADED:
+            self._take_no_more()
+        return events
+
+    def send(self, event: InterimResponse | ResponseStarted | ResponseData) -> bytes:
+        """The bytes of one part of the oldest response; empty where HTTP has none.
+
+        :raises ResponseError: the application's fault; nothing of this event may be sent. If the
+            response has not started, another (a 500) can take its place, else only closing is left.
+        """
+        exchanges = self._reader.exchanges
+        if not exchanges:
+            raise ResponseError("the application sent a response that nobody asked for")
+        exchange = exchanges[0]
+        if event.stream != exchange.stream:
+            raise ResponseError(
+                f"a response to request {event.stream} before request {exchange.stream} is answered"
+            )
+        if isinstance(event, ResponseData):
+            data = exchange.data(event)
+            if event.ended:
+                self._end_exchange(exchange)
+            return data
+        if isinstance(event, InterimResponse):
+            return exchange.interim(event)
+        return self._start(exchange, event)
+
+    def upgrade(self) -> bytes:
+        """Stop speaking HTTP, after 101 was sent: returns what the peer sent behind its request.
+
+        From now on `receive` passes bytes on as `DataReceived`.
+        """
+        reader = self._reader
+        if reader.phase is not UPGRADED:
+            raise ResponseError("an upgrade that was not answered with 101")
+        held, self._held = self._held, b""
+        return held
+
+    def _feed(self, data: bytes | memoryview) -> None:
+        reader = self._reader
+        while data:
+            phase = reader.phase
+            if phase is UPGRADED:
+                reader.events.append(DataReceived(reader.stream, bytes(data)))
+                return
+            if phase is HELD:
+                self._hold(bytes(data))
+                return
+            if phase in _DEAF:
+                return
+            try:
+                reader.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as pause:
+                data = memoryview(data)[pause.args[0] :]
+                if reader.phase is PRIMING:
+                    reader.prime_for_body()
+            except httptools.HttpParserError as error:
+                # RFC 9112 section 9.6: what follows a request that closes is not for us to judge.
+                if reader.phase is not LAST:
+                    self._refuse(error)
+                return
+            else:
+                return
+
+    def _hold(self, data: bytes) -> None:
+        self._held = data
+        if len(data) > self._limits.header_bytes:
+            self._held = b""
+            self._violate(400, "too much was sent before the answer to an upgrade request")
+
+    def _refuse(self, error: httptools.HttpParserError) -> None:
+        cause = error.__context__
+        if isinstance(cause, ProtocolError):
+            self._violate(cause.status, cause.reason)
+        else:
+            reason = str(error)
+            self._violate(_STATUS_OF_REASON.get(reason, 400), reason)
+
+    def _violate(self, status: int, reason: str) -> None:
+        reader = self._reader
+        if reader.phase in {IDLE, HEAD}:
+            # The refused request is owed its answer too, in its turn.
+            reader.stream += 1
+            reader.exchanges.append(Exchange(reader.stream))
+        reader.events.append(ViolationReceived(status, reason))
+        self._take_no_more()
+
+    def _take_no_more(self) -> None:
+        """The response to the last request taken ends the connection."""
+        exchanges = self._reader.exchanges
+        self._reader.phase = CLOSED
+        self._held = b""
+        if exchanges:
+            exchanges[-1].closes = True
+        if not exchanges or (len(exchanges) == 1 and exchanges[0].started):
+            self.keep_alive = False
+
+    def _start(self, exchange: Exchange, event: ResponseStarted) -> bytes:
+        reader = self._reader
+        head = exchange.start(event)
+        self.keep_alive = not exchange.closes
+        if event.status == SWITCHING_PROTOCOLS:
+            self.keep_alive = False
+            reader.exchanges.clear()
+            reader.phase = UPGRADED
+        elif reader.phase is HELD and exchange is reader.exchanges[-1]:
+            reader.end_message()
+        return head
+
+    def _end_exchange(self, exchange: Exchange) -> None:
+        reader = self._reader
+        reader.exchanges.popleft()
+        self.keep_alive = not exchange.closes
+        if exchange.closes:
+            reader.exchanges.clear()
+            reader.phase = CLOSED

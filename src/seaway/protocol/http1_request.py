@@ -1,0 +1,283 @@
+"""The listening half of HTTP/1.1: llhttp's callbacks become events, strictly (RFC 9112).
+
+What lives here: the limits, what RFC 9110 and 9112 demand of a request beyond llhttp's grammar,
+and `RequestReader`, the object that llhttp calls.
+What must not: answers, the holding back of bytes behind an upgrade (both in `http1`).
+
+Left to llhttp, and stricter than nothing only there: it takes two spaces for one in a request line
+and ``RTSP/1.0`` for ``HTTP/1.0``. Neither moves a message's border.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections import deque
+
+import httptools
+import msgspec
+
+from seaway.exceptions import ProtocolError
+from .events import DataReceived, Event, Headers, RequestEnded, RequestReceived
+from .headers import token_list
+from .http1_response import Exchange
+
+
+class HttpLimits(msgspec.Struct, frozen=True):
+    """How much of a request's head is read before it is refused.
+
+    :param header_bytes: the whole head, request line included; over it: 431.
+    :param header_count: fields in head and trailers together; over it: 431.
+    :param target_bytes: the request target; over it: 414.
+    """
+
+    header_bytes: int = 65536
+    header_count: int = 128
+    target_bytes: int = 16384
+
+
+class Phase(enum.Enum):
+    """What the next byte from the peer belongs to."""
+
+    IDLE = "idle"  # a new request
+    HEAD = "head"  # a request's head
+    BODY = "body"  # a request's body
+    PRIMING = "priming"  # a body whose head is fed to a fresh parser once more
+    HELD = "held"  # nothing known, until an upgrade is answered
+    LAST = "last"  # nothing: the last request said that it is the last
+    CLOSED = "closed"  # nothing: no more requests are taken
+    UPGRADED = "upgraded"  # the protocol after HTTP
+
+
+IDLE, HEAD, BODY, PRIMING, HELD, LAST, CLOSED, UPGRADED = Phase
+
+#: Fields that decide framing, persistence and routing; repeated ones are joined by commas, which
+#: is what they mean (RFC 9110 section 5.3).
+_MEANINGFUL = frozenset(
+    {b"connection", b"content-length", b"expect", b"host", b"transfer-encoding", b"upgrade"}
+)
+#: uri-host [":" port] (RFC 9110 section 7.2, RFC 3986 section 3.2.2), without percent-encoding.
+_HOST = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+;=]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
+_ABSOLUTE_FORM = re.compile(rb"(?i:https?)://([^/?#]*)")
+_PERSISTENT_BY_DEFAULT = {"1.0": False, "1.1": True}
+
+
+class RequestReader:
+    """Collects what llhttp finds into ``events``, and one `Exchange` per request."""
+
+    __slots__ = (
+        "_body_framing",
+        "_fields",
+        "_headers",
+        "_limits",
+        "_persistent",
+        "_target",
+        "events",
+        "exchanges",
+        "parser",
+        "phase",
+        "size",
+        "stream",
+    )
+
+    def __init__(self, limits: HttpLimits) -> None:
+        self._limits = limits
+        self._headers: Headers = []
+        self._fields: dict[bytes, bytes] = {}
+        self._target = b""
+        self._body_framing = b""
+        self._persistent = True
+        self.events: list[Event] = []
+        self.exchanges: deque[Exchange] = deque()
+        self.phase = IDLE
+        self.size = 0
+        self.stream = 0
+        self.parser = httptools.HttpRequestParser(self)
+
+    def prime_for_body(self) -> None:
+        """Go on, in phase PRIMING, after llhttp has paused at an upgrade request with a body.
+
+        llhttp takes what follows such a head for the new protocol. RFC 9110 section 7.8 lets a
+        server ignore Upgrade, so the request is treated as a plain one: a fresh parser hears a
+        head that frames the same body.
+        """
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % self._body_framing)
+
+    # Called by llhttp, in the order of the wire ----------------------------------------------
+
+    def on_message_begin(self) -> None:
+        if self.phase is not IDLE:
+            if self.phase is PRIMING:
+                return
+            raise _refuse("a request after the last one")
+        self.phase = HEAD
+        self._headers = []
+        self._fields = {}
+        self._target = b""
+
+    def on_url(self, part: bytes) -> None:
+        self._target += part
+        self.size += len(part)
+        if len(self._target) > self._limits.target_bytes:
+            raise _refuse("the request target is too long", 414)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        limits = self._limits
+        headers = self._headers
+        self.size = size = self.size + len(name) + len(value) + 4
+        if size > limits.header_bytes or len(headers) >= limits.header_count:
+            raise _refuse("the request's header is too large", 431)
+        name = name.lower()
+        value = value.rstrip(b" \t")
+        headers.append((name, value))
+        if name in _MEANINGFUL:
+            fields = self._fields
+            if name not in fields:
+                fields[name] = value
+            elif name == b"host":
+                raise _refuse("more than one Host header")
+            else:
+                fields[name] += b", " + value
+
+    def on_headers_complete(self) -> None:
+        if self.phase is PRIMING:
+            self.phase = BODY
+            return
+        parser, fields, headers = self.parser, self._fields, self._headers
+        # What follows in the same message is trailers: counted against the limits, and dropped
+        # (RFC 9110 section 6.5.1).
+        self._fields, self._headers = {}, []
+        version = parser.get_http_version()
+        if version not in _PERSISTENT_BY_DEFAULT:
+            raise _refuse(f"HTTP/{version} is not spoken here", 505)
+        method = parser.get_method().decode("ascii")
+        _check_target(method, self._target, fields, version, headers)
+        has_body = _has_body(fields, version)
+        upgrade, self._persistent = _connection_options(fields, version)
+        if not parser.should_upgrade():
+            upgrade = ""
+        waits = has_body and version == "1.1" and _expects_continue(fields)
+        if not has_body:
+            self.end_message()
+            if upgrade:
+                self.phase = HELD
+        elif parser.should_upgrade():
+            upgrade = ""
+            self.phase = PRIMING
+            self._body_framing = (
+                b"content-length: " + fields[b"content-length"]
+                if b"content-length" in fields
+                else b"transfer-encoding: chunked"
+            )
+        else:
+            self.phase = BODY
+        self.stream += 1
+        self.exchanges.append(
+            Exchange(
+                self.stream,
+                head_only=method == "HEAD",
+                old=version == "1.0",
+                closes=not self._persistent,
+                upgradable=upgrade != "",
+                awaits_continue=waits,
+            )
+        )
+        self.events.append(
+            RequestReceived(
+                self.stream, method, self._target, headers, version, upgrade, waits, not has_body
+            )
+        )
+
+    def on_body(self, data: bytes) -> None:
+        if self.exchanges:
+            # The newest exchange, or none when this request's answer did not wait for its body.
+            self.exchanges[-1].awaits_continue = False
+        self.events.append(DataReceived(self.stream, data))
+
+    def on_message_complete(self) -> None:
+        self.size = 0
+        if self.phase is BODY:
+            self.events.append(RequestEnded(self.stream))
+            self.end_message()
+
+    def end_message(self) -> None:
+        """The next byte starts another request, if the last one allows another."""
+        self.phase = IDLE if self._persistent else LAST
+
+
+def _refuse(reason: str, status: int = 400) -> ProtocolError:
+    return ProtocolError(reason, status=status)
+
+
+def _check_target(
+    method: str, target: bytes, fields: dict[bytes, bytes], version: str, headers: Headers
+) -> None:
+    """RFC 9112 sections 3.2 (Host and the forms of a target) and 3.2.2 (absolute-form)."""
+    host = fields.get(b"host")
+    if host is None:
+        if version == "1.1":
+            raise _refuse("no Host header")
+    elif _HOST.fullmatch(host) is None:
+        raise _refuse("the Host header is not a host and port")
+    if b"#" in target:
+        raise _refuse("the request target has a fragment")
+    if target.startswith(b"/"):
+        return
+    if method == "CONNECT":
+        raise _refuse("this server is not a proxy", 501)
+    if target == b"*":
+        if method != "OPTIONS":
+            raise _refuse("the request target * belongs to OPTIONS")
+        return
+    absolute = _ABSOLUTE_FORM.match(target)
+    if absolute is None or _HOST.fullmatch(absolute[1]) is None:
+        raise _refuse("the request target is neither a path nor an http URI")
+    # The target's authority replaces whatever Host said.
+    headers[:] = [(name, absolute[1] if name == b"host" else value) for name, value in headers]
+
+
+def _has_body(fields: dict[bytes, bytes], version: str) -> bool:
+    """RFC 9112 sections 6.1 and 6.3. llhttp has refused Content-Lengths that are no single number,
+    and any beside Transfer-Encoding."""
+    codings = fields.get(b"transfer-encoding")
+    if codings is None:
+        # Not int(): it refuses thousands of leading zeros with an error of its own.
+        return fields.get(b"content-length", b"").strip(b"0") != b""
+    if version == "1.0":
+        raise _refuse("Transfer-Encoding in an HTTP/1.0 request")
+    if codings.lower() == b"chunked":
+        return True
+    names = token_list((codings,))
+    if names[-1:] != [b"chunked"] or names.count(b"chunked") > 1:
+        raise _refuse("chunked is not the last and only framing in Transfer-Encoding")
+    raise _refuse("no transfer coding but chunked is understood here", 501)
+
+
+def _connection_options(fields: dict[bytes, bytes], version: str) -> tuple[str, bool]:
+    """The protocol to upgrade to or "", and whether the connection persists.
+
+    RFC 9110 section 7.8 (Upgrade is void in HTTP/1.0 and without the connection option), RFC 9112
+    section 9.3 (persistence).
+    """
+    persistent = _PERSISTENT_BY_DEFAULT[version]
+    if b"connection" not in fields:
+        return "", persistent
+    options = token_list((fields[b"connection"],))
+    persistent = b"close" not in options and (persistent or b"keep-alive" in options)
+    if b"upgrade" not in options or b"upgrade" not in fields or version == "1.0":
+        return "", persistent
+    protocols = token_list((fields[b"upgrade"],))
+    if b"websocket" in protocols:
+        return "websocket", persistent
+    return (protocols[0].decode("latin-1") if protocols else ""), persistent
+
+
+def _expects_continue(fields: dict[bytes, bytes]) -> bool:
+    """RFC 9110 section 10.1.1."""
+    expectation = fields.get(b"expect")
+    if expectation is None:
+        return False
+    if expectation.lower() != b"100-continue":
+        raise _refuse("the only expectation met here is 100-continue", 417)
+    return True

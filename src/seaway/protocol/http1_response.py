@@ -1,0 +1,235 @@
+"""The answering half of HTTP/1.1: one exchange's response as bytes (RFC 9112 sections 6 and 9).
+
+What lives here: `Exchange`, which remembers what a response needs to know of its request, chooses
+the response's framing and holds the application to it.
+What must not: parsing, the order of responses (`http1` keeps that).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from email.utils import formatdate
+from http import HTTPStatus
+
+from .events import Headers, InterimResponse, ResponseData, ResponseStarted
+from .headers import ResponseError, check_response_headers, response_name, token_list
+
+_STATUS_LINES = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}".encode() for status in HTTPStatus
+}
+#: Header fields by which framing and persistence are decided: ours to write, not the application's.
+_OURS = frozenset({b"content-length", b"transfer-encoding", b"connection", b"date"})
+#: Statuses whose responses have no content (RFC 9110 sections 15.3.5 and 15.4.5).
+_WITHOUT_CONTENT = frozenset({204, 304})
+SWITCHING_PROTOCOLS = 101
+
+
+class _Date:
+    """The ``date`` line, made once a second (RFC 9110 section 6.6.1)."""
+
+    __slots__ = ("line", "second")
+
+    def __init__(self) -> None:
+        self.second = -1
+        self.line = b""
+
+    def __call__(self) -> bytes:
+        now = int(time.time())
+        if now != self.second:
+            self.second = now
+            self.line = f"date: {formatdate(now, usegmt=True)}".encode()
+        return self.line
+
+
+_date = _Date()
+
+
+def _status_line(status: int) -> bytes:
+    if not 100 <= status <= 999:
+        raise ResponseError(f"the application sent the status {status}: not a three-digit number")
+    return _STATUS_LINES.get(status) or b"HTTP/1.1 %d " % status
+
+
+def _content_length(value: bytes) -> int:
+    if not value.isdigit():
+        raise ResponseError(f"the application sent a Content-Length that is no number: {value!r}")
+    return int(value)
+
+
+def _head(lines: list[bytes], headers: Headers) -> bytes:
+    """Join a head's lines and refuse injected ones.
+
+    Between N lines there are N - 1 line ends: counting CR and LF finds an injected one far faster
+    than a look at each value; only then is the guilty header searched for.
+    """
+    head = b"\r\n".join(lines)
+    ends = len(lines) - 1
+    if head.count(b"\n") != ends or head.count(b"\r") != ends or b"\0" in head:
+        check_response_headers(headers)
+    return head + b"\r\n\r\n"
+
+
+def _plain_head(status: int, headers: Headers) -> bytes:
+    """A 1xx head: the headers as they are, and nothing of ours."""
+    lines = [_status_line(status)]
+    lines += [response_name(name) + b": " + value for name, value in headers]
+    return _head(lines, headers)
+
+
+class Exchange:
+    """One request's answer, from interim responses to the last byte.
+
+    ``closes`` says whether the connection ends with this response; it is final once the response
+    has started.
+    """
+
+    __slots__ = (
+        "_left",
+        "_write",
+        "awaits_continue",
+        "closes",
+        "head_only",
+        "old",
+        "stream",
+        "upgradable",
+    )
+
+    def __init__(
+        self,
+        stream: int,
+        *,
+        head_only: bool = False,
+        old: bool = False,
+        closes: bool = False,
+        upgradable: bool = False,
+        awaits_continue: bool = False,
+    ) -> None:
+        """
+        :param head_only: the request was HEAD: its response has a head only.
+        :param old: the request was HTTP/1.0: no chunks and no interim responses.
+        :param closes: the request, or a violation in it, ends the connection.
+        :param upgradable: the request asked for another protocol.
+        :param awaits_continue: the client holds its body back until it sees a 100.
+        """
+        self.stream = stream
+        self.head_only = head_only
+        self.old = old
+        self.closes = closes
+        self.upgradable = upgradable
+        self.awaits_continue = awaits_continue
+        self._write: Callable[[ResponseData], bytes] | None = None
+        self._left = 0
+
+    @property
+    def started(self) -> bool:
+        """Whether the final response's head has been sent."""
+        return self._write is not None
+
+    def interim(self, event: InterimResponse) -> bytes:
+        """A 1xx response, or nothing for an HTTP/1.0 client (RFC 9110 section 15.2)."""
+        if self._write is not None:
+            raise ResponseError("the application sent an interim response after the final one")
+        if not 100 <= event.status <= 199 or event.status == SWITCHING_PROTOCOLS:
+            raise ResponseError(f"the application sent {event.status} as an interim response")
+        if event.status == 100:
+            self.awaits_continue = False
+        if self.old:
+            return b""
+        return _plain_head(event.status, event.headers)
+
+    def start(self, event: ResponseStarted) -> bytes:
+        """The final response's head, with the framing that its status and headers call for."""
+        if self._write is not None:
+            raise ResponseError("the application started a second response to one request")
+        if event.status < 200:
+            return self._switch(event)
+        lines = [_status_line(event.status)]
+        length: bytes | None = None
+        date: bytes | None = None
+        for field, value in event.headers:
+            name = response_name(field)
+            if name not in _OURS:
+                lines.append(name + b": " + value)
+            elif name == b"content-length":
+                if length is not None and length != value:
+                    raise ResponseError("the application sent two different Content-Lengths")
+                length = value
+            elif name == b"date":
+                date = b"date: " + value
+            elif name == b"connection" and b"close" in token_list((value,)):
+                self.closes = True
+        lines.append(date or _date())
+        write = self._frame(lines, event.status, length)
+        # A client that still waits for its 100 may send its body or not: only closing tells where
+        # the next request would start (RFC 9110 section 10.1.1).
+        self.closes = self.closes or self.awaits_continue
+        if self.closes:
+            lines.append(b"connection: close")
+        elif self.old:
+            lines.append(b"connection: keep-alive")
+        head = _head(lines, event.headers)
+        self._write = write
+        return head
+
+    def data(self, event: ResponseData) -> bytes:
+        """A part of the response's body in its framing."""
+        if self._write is None:
+            raise ResponseError("the application sent a body before the response's head")
+        return self._write(event)
+
+    def _switch(self, event: ResponseStarted) -> bytes:
+        if event.status != SWITCHING_PROTOCOLS:
+            raise ResponseError(f"the application sent {event.status} as a final response")
+        if not self.upgradable:
+            raise ResponseError("the application sent 101, but the request asked for no upgrade")
+        head = _plain_head(event.status, event.headers)
+        self._write = self._write_nothing
+        return head
+
+    def _frame(
+        self, lines: list[bytes], status: int, length: bytes | None
+    ) -> Callable[[ResponseData], bytes]:
+        """Add the line that frames the body; return what writes it (RFC 9112 section 6.3)."""
+        counted = None if length is None else _content_length(length)
+        if length is not None and status != 204:
+            lines.append(b"content-length: " + length)
+        if status in _WITHOUT_CONTENT:
+            return self._write_nothing
+        if self.head_only:
+            return self._write_head_only
+        if counted is not None:
+            self._left = counted
+            return self._write_counted
+        if self.old:
+            self.closes = True
+            return self._write_until_close
+        lines.append(b"transfer-encoding: chunked")
+        return self._write_chunk
+
+    def _write_counted(self, event: ResponseData) -> bytes:
+        self._left -= len(event.data)
+        if self._left < 0:
+            self.closes = True
+            raise ResponseError(f"the application sent {-self._left} bytes over its Content-Length")
+        if event.ended and self._left:
+            self.closes = True
+            raise ResponseError(f"the application sent {self._left} bytes under its Content-Length")
+        return event.data
+
+    def _write_chunk(self, event: ResponseData) -> bytes:
+        # An empty chunk would end the body (RFC 9112 section 7.1).
+        chunk = b"%x\r\n%b\r\n" % (len(event.data), event.data) if event.data else b""
+        return chunk + b"0\r\n\r\n" if event.ended else chunk
+
+    def _write_until_close(self, event: ResponseData) -> bytes:
+        return event.data
+
+    def _write_head_only(self, _event: ResponseData) -> bytes:
+        # RFC 9110 section 9.3.2: applications may well make the body that GET would have.
+        return b""
+
+    def _write_nothing(self, event: ResponseData) -> bytes:
+        if event.data:
+            raise ResponseError("the application sent a body with a status that cannot have one")
+        return b""

@@ -1,0 +1,109 @@
+"""Every option of the server, in one place.
+
+What lives here: `ServerConfig`, its defaults, help texts and checks. The command line and the
+environment variables are derived from it: a new option is one more line in this class.
+What must not: parsing of command lines (`cli`), sockets (`addresses`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from seaway.exceptions import ConfigurationError
+
+#: Prefix of the environment variables: ``max_connections`` is read from SEAWAY_MAX_CONNECTIONS.
+ENVIRONMENT_PREFIX = "SEAWAY_"
+
+KIB = 1024
+MIB = 1024 * KIB
+
+_LOOPS = ("auto", "uvloop", "asyncio")
+_TRI = ("auto", "on", "off")
+_LEVELS = ("debug", "info", "warning", "error", "critical")
+
+
+def option(
+    default: Any, text: str, *, choices: Sequence[str] = (), least: float | None = None
+) -> Any:
+    """A field of `ServerConfig`.
+
+    :param text: what ``--help`` says.
+    :param choices: the only values that are legal.
+    :param least: the smallest number that is legal.
+    """
+    metadata = {"help": text, "choices": tuple(choices), "least": least}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """Options of one server. Sizes are bytes, times are seconds.
+
+    Raises `ConfigurationError` for a value that is not legal.
+    """
+
+    bind: tuple[str, ...] = option(
+        ("127.0.0.1:8000",), "Where to listen: HOST:PORT, [IPV6]:PORT or unix:/path; repeatable."
+    )
+    workers: int = option(1, "Worker processes; one per core is a good start.", least=1)
+    certfile: str | None = option(None, "TLS certificate chain (PEM).")
+    keyfile: str | None = option(None, "TLS private key (PEM); default: in the certificate file.")
+    root_path: str = option("", "Path prefix that the proxy in front strips, as in ASGI.")
+    loop: str = option("auto", "Event loop; auto: uvloop if there.", choices=_LOOPS)
+    lifespan: str = option("auto", "ASGI lifespan; auto: if the application has it.", choices=_TRI)
+    max_connections: int = option(10_000, "Open connections per worker.", least=1)
+    max_header_bytes: int = option(64 * KIB, "Size of a request's head.", least=256)
+    max_headers: int = option(128, "Header fields of a request.", least=1)
+    body_buffer: int = option(64 * KIB, "Request body held for the application.", least=1)
+    max_message_bytes: int = option(MIB, "Size of a WebSocket message.", least=1)
+    write_buffer: int = option(64 * KIB, "Unsent bytes after which writers must wait.", least=1)
+    websocket_compression: bool = option(True, "Agree to permessage-deflate (RFC 7692).")
+    header_timeout: float = option(10.0, "Time for a request's head to arrive.", least=0.05)
+    idle_timeout: float = option(75.0, "Keep-alive, and stalled bodies.", least=0.05)
+    ping_interval: float = option(20.0, "Silence before a WebSocket ping.", least=0.05)
+    ping_misses: int = option(2, "Unanswered pings before a WebSocket is dropped.", least=1)
+    close_timeout: float = option(5.0, "Time for a peer to answer a close.", least=0.05)
+    drain_timeout: float = option(30.0, "Time for connections to finish on a stop.", least=0)
+    server_header: bool = option(False, "Send a Server header.")
+    access_log: bool = option(False, "Log each request and each closed WebSocket.")
+    log_format: str = option("text", "Form of the log lines.", choices=("text", "json"))
+    log_level: str = option("info", "Least severity that is logged.", choices=_LEVELS)
+    pid_file: str | None = option(None, "File for the supervisor's process id.")
+
+    def __post_init__(self) -> None:
+        if isinstance(self.bind, str) or not self.bind:
+            raise ConfigurationError("bind needs a list of at least one address.")
+        object.__setattr__(self, "bind", tuple(self.bind))
+        for field in dataclasses.fields(self):
+            _check(field, getattr(self, field.name))
+        if self.keyfile and not self.certfile:
+            raise ConfigurationError("keyfile is of no use without certfile.")
+        for name in ("certfile", "keyfile"):
+            value = getattr(self, name)
+            if value and not Path(value).is_file():
+                raise ConfigurationError(f"{name}: there is no file {value}.")
+        if self.root_path and (self.root_path[0] != "/" or self.root_path[-1] == "/"):
+            raise ConfigurationError('root_path starts with "/" and does not end with it.')
+
+    @property
+    def tls(self) -> bool:
+        """Whether connections are encrypted."""
+        return self.certfile is not None
+
+    @property
+    def level(self) -> int:
+        """``log_level`` as a number of the logging module."""
+        return logging.getLevelNamesMapping()[self.log_level.upper()]
+
+
+def _check(field: dataclasses.Field[Any], value: Any) -> None:
+    choices = field.metadata["choices"]
+    if choices and value not in choices:
+        raise ConfigurationError(f"{field.name} is one of {', '.join(choices)}; not {value!r}.")
+    least = field.metadata["least"]
+    if least is not None and not value >= least:
+        raise ConfigurationError(f"{field.name} is at least {least}; not {value!r}.")

@@ -1,0 +1,78 @@
+"""What all connections of one worker share.
+
+What lives here: the application, the options, the open connections, the coarse clock, and the
+headers that every response gets.
+What must not: anything about one connection; accepting and sweeping (`listener`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Protocol
+
+from seaway.protocol.events import Headers
+from seaway.protocol.http1 import HttpLimits
+from seaway.server.asgi_types import Application
+from seaway.server.config import ServerConfig
+
+#: A deadline that never comes.
+NEVER = float("inf")
+
+
+class OpenConnection(Protocol):
+    """What the sweep and the drain need from a connection."""
+
+    deadline: float
+    """When `expire` is due, by ``context.now``."""
+
+    def expire(self) -> None:
+        """The deadline has passed: ping, answer 408, or close; and set the next deadline."""
+
+    def drain(self) -> None:
+        """The server is going: finish what was begun, then close. Idempotent."""
+
+    def abort(self) -> None:
+        """Close at once; unsent bytes are lost."""
+
+
+class Running(Protocol):
+    """A run of the application that a stop may have to cut short."""
+
+    task: asyncio.Task[None] | None
+
+
+class Context:
+    """One worker's shared state."""
+
+    __slots__ = (
+        "app",
+        "config",
+        "default_headers",
+        "draining",
+        "http_limits",
+        "loop",
+        "now",
+        "open",
+        "running",
+        "state",
+    )
+
+    def __init__(
+        self,
+        app: Application,
+        config: ServerConfig,
+        state: dict[str, Any],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.app = app
+        self.config = config
+        self.state = state
+        self.loop = loop
+        #: The loop's time at the last sweep: good enough for time-outs, and free to read.
+        self.now = loop.time()
+        self.open: set[OpenConnection] = set()
+        self.running: set[Running] = set()
+        self.draining = False
+        self.http_limits = HttpLimits(config.max_header_bytes, config.max_headers)
+        #: What every response gets beside Date, which `protocol.http1` adds.
+        self.default_headers: Headers = [(b"server", b"seaway")] if config.server_header else []

@@ -1,0 +1,112 @@
+"""The listener: accepts connections, counts them, watches their deadlines, and lets them go.
+
+What lives here: asyncio's servers over bound sockets, the limit on open connections, the one sweep
+timer of a worker, and the drain.
+What must not: binding (`addresses`), bytes of any protocol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import socket
+from typing import Any
+
+from seaway.server.addresses import is_unix, tls_context
+from seaway.server.connection import HttpConnection
+from seaway.server.context import Context
+from seaway.server.logs import log_event, server_log
+
+#: Connections that are told to go in one turn of the loop: a Close frame costs about 10 µs.
+_DRAIN_SLICE = 200
+
+
+class Listener:
+    """Serves the connections of one worker on sockets that are already bound."""
+
+    def __init__(self, context: Context, sockets: list[socket.socket]) -> None:
+        self._context = context
+        self._sockets = sockets
+        self._servers: list[asyncio.Server] = []
+        self._timer: asyncio.TimerHandle | None = None
+        config = context.config
+        shortest = min(config.header_timeout, config.idle_timeout, config.ping_interval)
+        #: Seconds between two sweeps: deadlines are met this much late at most.
+        self._tick = min(1.0, max(0.02, min(shortest, config.close_timeout) / 4))
+
+    async def start(self) -> None:
+        """Start to accept. Raises `ConfigurationError` for a certificate that does not load."""
+        tls = tls_context(self._context.config)
+        for sock in self._sockets:
+            self._servers.append(await self._serve(sock, tls))
+        self._sweep()
+
+    async def _serve(self, sock: socket.socket, tls: Any) -> asyncio.Server:
+        loop = self._context.loop
+        if not is_unix(sock):
+            return await loop.create_server(self._protocol, sock=sock, ssl=tls, backlog=2048)
+        options: dict[str, Any] = {"sock": sock, "ssl": tls, "backlog": 2048}
+        # The file belongs to who bound the socket; a worker that goes must leave it.
+        if "cleanup_socket" in inspect.signature(loop.create_unix_server).parameters:
+            options["cleanup_socket"] = False
+        return await loop.create_unix_server(self._protocol, **options)
+
+    def _protocol(self) -> HttpConnection:
+        return HttpConnection(self._context)
+
+    def _sweep(self) -> None:
+        """Move the coarse clock on, and expire what is due."""
+        context = self._context
+        now = context.now = context.loop.time()
+        for connection in [each for each in context.open if each.deadline <= now]:
+            try:
+                connection.expire()
+            except Exception as error:  # noqa: BLE001 - one connection must not stop the sweep
+                log_event(server_log, logging.ERROR, "sweep_failed", error)
+                connection.abort()
+        self._timer = context.loop.call_later(self._tick, self._sweep)
+
+    def stop_accepting(self) -> None:
+        """Close the listening sockets of this process. Connections stay."""
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+
+    async def drain(self, timeout: float) -> None:
+        """Let every connection finish what it has begun; after ``timeout`` seconds cut them off."""
+        context = self._context
+        context.draining = True
+        context.now = context.loop.time()
+        self.stop_accepting()
+        until = context.now + timeout
+        for count, connection in enumerate(list(context.open)):
+            connection.drain()
+            if count % _DRAIN_SLICE == 0:
+                await asyncio.sleep(0)
+        while (context.open or context.running) and context.loop.time() < until:
+            await asyncio.sleep(min(self._tick, 0.05))
+        await self._cut_off()
+
+    async def _cut_off(self) -> None:
+        context = self._context
+        if context.open or context.running:
+            left, running = len(context.open), len(context.running)
+            event = "drain_timeout"
+            log_event(server_log, logging.WARNING, event, connections=left, requests=running)
+        tasks = [each.task for each in context.running if each.task is not None]
+        for connection in list(context.open):
+            connection.abort()
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=1.0)
+        # Lost connections are reported to their protocols in the next turn of the loop.
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    def close(self) -> None:
+        """Stop the sweep. The last call."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,91 @@
+"""ASGI scopes: what an application learns of a request and of its connection.
+
+What lives here: addresses, paths, and the dictionaries built from them (ASGI HTTP and WebSocket,
+version 2.5).
+What must not: sending and receiving.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from seaway.protocol.events import RequestReceived
+from seaway.server.asgi_types import ASGI_VERSIONS, Scope
+from seaway.server.context import Context
+
+Peer = tuple[str, int | None] | None
+
+
+def addresses(transport: asyncio.BaseTransport) -> tuple[Peer, Peer]:
+    """(client, server) as ASGI wants them: host and port; for Unix sockets None, and the path."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None and sock.family == getattr(socket, "AF_UNIX", None):
+        return None, (str(transport.get_extra_info("sockname") or ""), None)
+    client = transport.get_extra_info("peername")
+    server = transport.get_extra_info("sockname")
+    return (
+        (str(client[0]), int(client[1])) if client else None,
+        (str(server[0]), int(server[1])) if server else None,
+    )
+
+
+def split_target(target: bytes) -> tuple[str, bytes, bytes]:
+    """(path, raw path, query string) of a request target (RFC 9112 section 3.2).
+
+    The path is percent-decoded and UTF-8; what is not valid UTF-8 becomes U+FFFD.
+    """
+    raw_path, _, query = target.partition(b"?")
+    if not raw_path.startswith(b"/") and b"://" in raw_path:
+        # Absolute-form, as sent to proxies: the path follows the authority.
+        rest = raw_path.partition(b"://")[2]
+        raw_path = b"/" + rest.partition(b"/")[2]
+    if b"%" in raw_path or not raw_path.isascii():
+        return unquote_to_bytes(raw_path).decode("utf-8", "replace"), raw_path, query
+    return raw_path.decode("ascii"), raw_path, query
+
+
+def http_scope(
+    context: Context, request: RequestReceived, client: Peer, server: Peer, *, secure: bool
+) -> Scope:
+    """The scope of one HTTP request."""
+    path, raw_path, query = split_target(request.target)
+    root_path = context.config.root_path
+    return {
+        "type": "http",
+        "asgi": ASGI_VERSIONS,
+        "http_version": request.version,
+        "method": request.method,
+        "scheme": "https" if secure else "http",
+        "path": root_path + path,
+        "raw_path": root_path.encode() + raw_path if root_path else raw_path,
+        "query_string": query,
+        "root_path": root_path,
+        "headers": request.headers,
+        "client": client,
+        "server": server,
+        "state": context.state.copy(),
+        "extensions": {},
+    }
+
+
+def websocket_scope(
+    context: Context,
+    request: RequestReceived,
+    client: Peer,
+    server: Peer,
+    *,
+    secure: bool,
+    subprotocols: list[str],
+    extensions: dict[str, Any],
+) -> Scope:
+    """The scope of one WebSocket connection."""
+    scope = http_scope(context, request, client, server, secure=secure)
+    del scope["method"]
+    scope["type"] = "websocket"
+    scope["scheme"] = "wss" if secure else "ws"
+    scope["subprotocols"] = subprotocols
+    scope["extensions"] = extensions
+    return scope

@@ -1,0 +1,110 @@
+"""A worker process: ``python -m seaway.server.worker FD``, started by the supervisor.
+
+What lives here: the conversation with the supervisor over one socket, one JSON object a line:
+an `Order` to the worker, a `Report` back. The end of that socket says that the supervisor is gone.
+What must not: anything that `run` does in one process as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import signal
+import socket
+import sys
+
+import msgspec
+
+from seaway.exceptions import ConfigurationError
+from seaway.server import logs
+from seaway.server.application import Announcement, StartupFailed, load
+from seaway.server.config import ServerConfig
+from seaway.server.run import Runner
+
+
+class Order(msgspec.Struct, frozen=True):
+    """What a worker is to serve: ``fds`` are bound sockets that it inherits."""
+
+    application: str
+    config: ServerConfig
+    fds: list[int]
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What became of it: either ``failed`` is said, or the worker is ready."""
+
+    loop: str = ""
+    details: list[str] = []
+    failed: str = ""
+    traceback: str = ""
+
+
+def send_line(control: socket.socket, message: Order | Report) -> None:
+    """Send one message, blocking."""
+    control.sendall(msgspec.json.encode(message) + b"\n")
+
+
+def receive_order(control: socket.socket) -> Order | None:
+    """The supervisor's order, blocking; None when the supervisor is gone."""
+    received = bytearray()
+    while not received.endswith(b"\n"):
+        data = control.recv(65536)
+        if not data:
+            return None
+        received += data
+    return msgspec.json.decode(received, type=Order)
+
+
+def serve(control: socket.socket, order: Order) -> None:
+    """Load the application and serve it until SIGTERM or the supervisor's end."""
+    app = load(order.application)
+    logs.configure(order.config)
+
+    def report(announcement: Announcement) -> None:
+        details = list(announcement.details)
+        send_line(control, Report(loop=announcement.loop, details=details))
+
+    sockets = [socket.socket(fileno=fd) for fd in order.fds]
+    runner = Runner(app, order.config, announce=report, sockets=sockets)
+
+    def watch(loop: asyncio.AbstractEventLoop) -> None:
+        # The terminal's Ctrl-C reaches the whole process group: the supervisor decides.
+        loop.add_signal_handler(signal.SIGINT, lambda: None)
+        loop.add_reader(control.fileno(), functools.partial(_lost, loop, runner, control))
+
+    runner.on_loop = watch
+    runner.run()
+
+
+def _lost(loop: asyncio.AbstractEventLoop, runner: Runner, control: socket.socket) -> None:
+    """The supervisor sends nothing after the order: what can be read is the end."""
+    loop.remove_reader(control.fileno())
+    runner.stop_soon()
+
+
+def main() -> int:
+    """Serve as the supervisor orders; the process's exit status."""
+    # The supervisor starts workers with SIGINT blocked, so that Ctrl-C cannot hit the interpreter
+    # while it starts. A handler, unlike SIG_IGN, is not inherited by the application's children.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    control = socket.socket(fileno=int(sys.argv[1]))
+    os.set_inheritable(control.fileno(), False)
+    order = receive_order(control)
+    if order is None:
+        return 1
+    for fd in order.fds:
+        os.set_inheritable(fd, False)
+    try:
+        serve(control, order)
+    except ConfigurationError as error:
+        details = error.details if isinstance(error, StartupFailed) else ""
+        send_line(control, Report(failed=str(error), traceback=details))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Topics: what a Django developer writes, and what runs it."""

@@ -1,0 +1,105 @@
+"""Where a topic is published to and asked about from anywhere: views, the shell, tasks.
+
+What lives here: `TopicAddress`, and when its events go out relative to database transactions.
+What must not: routes and connections; an address is a name and how much history it keeps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from asgiref.sync import AsyncToSync, sync_to_async
+from django.core.exceptions import SynchronousOnlyOperation
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
+
+from seaway.conf import seaway_settings, layer_home
+from seaway.layers.base import History, Position, check_size
+from seaway.topics.encoding import encode_event
+
+
+class TopicAddress(msgspec.Struct, frozen=True):
+    """One topic by its name: ``SeatMap.at(event_id=7)`` makes one."""
+
+    name: str
+    history: History | None = None
+
+    def publish(
+        self, event: str, payload: object = None, *, using: str | None = None
+    ) -> Position | None:
+        """Publish one event to everybody who has joined.
+
+        Inside an ``atomic`` block the event goes out when the transaction commits, and not at all
+        when it is rolled back. The payload is encoded at once in either case: it is what it is now.
+
+        :param using: the database whose transaction counts; the default one otherwise.
+        :returns: the event's position; None when it waits for a commit.
+        :raises UnencodablePayload: JSON cannot carry the payload; nothing is published.
+        :raises PayloadTooLarge: it is over ``MAX_EVENT_BYTES``; nothing is published.
+        :raises InvalidName: the event's name is not legal; nothing is published.
+        :raises LayerUnavailable: the layer did not answer. After a commit it is raised to whoever
+            left the atomic block, like an error of any ``on_commit`` callback.
+        """
+        _forbid_running_loop("publish")
+        data = _checked(event, payload)
+        if _deferred(self, data, using):
+            return None
+        return layer_home().publish(self.name, data, self.history)
+
+    async def apublish(
+        self, event: str, payload: object = None, *, using: str | None = None
+    ) -> Position | None:
+        """`publish` for asynchronous code: same parameters, results and errors."""
+        data = _checked(event, payload)
+        if getattr(AsyncToSync.executors, "current", None) is not None:
+            # Called below async_to_sync(): the caller's transaction is open in its own thread.
+            waits = await sync_to_async(_deferred, thread_sensitive=True)(self, data, using)
+        else:
+            waits = _deferred(self, data, using)
+        if waits:
+            return None
+        return await layer_home().apublish(self.name, data, self.history)
+
+    def members(self) -> list[dict[str, Any]]:
+        """Who is present, from every process: ``id`` and what the topic's ``member`` says."""
+        _forbid_running_loop("members")
+        return _decoded(layer_home().members(self.name))
+
+    async def amembers(self) -> list[dict[str, Any]]:
+        """`members` for asynchronous code."""
+        return _decoded(await layer_home().amembers(self.name))
+
+
+def _checked(event: str, payload: object) -> bytes:
+    data = encode_event(event, payload)
+    check_size(data, seaway_settings().MAX_EVENT_BYTES)
+    return data
+
+
+def _deferred(address: TopicAddress, data: bytes, using: str | None) -> bool:
+    """Leave the event to the transaction that is open in this thread, if there is one."""
+    if not connections[using or DEFAULT_DB_ALIAS].in_atomic_block:
+        return False
+    transaction.on_commit(functools.partial(_send, address, data), using=using)
+    return True
+
+
+def _send(address: TopicAddress, data: bytes) -> None:
+    layer_home().publish(address.name, data, address.history)
+
+
+def _decoded(members: Mapping[str, bytes]) -> list[dict[str, Any]]:
+    return [msgspec.json.decode(info) for info in members.values()]
+
+
+def _forbid_running_loop(method: str) -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise SynchronousOnlyOperation(
+        f"{method}() would block the event loop that called it: await a{method}() instead."
+    )

@@ -1,0 +1,1 @@
+"""Ways to stay connected: from an ASGI scope to a live connection."""

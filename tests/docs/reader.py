@@ -1,0 +1,272 @@
+"""A reader who does exactly what a page says.
+
+What lives here: typing the commands of ``console`` blocks, checking what the page says that they
+answer, and saving captioned blocks as files.
+What must not: looking at what came of it; the tests do that.
+
+What a page may ask for:
+
+- A captioned block is saved under that name. When a Python file of that name is there already, the
+  statements of the block replace those that define the same names; imports are added; the rest
+  stays. That is how people read "change ``INSTALLED_APPS`` in ``mysite/settings.py``".
+- ``$ command`` is run; lines below it must appear in its output, in order. ``...`` skips lines.
+- ``>>> statement`` below ``$ python manage.py shell`` is typed there.
+- A server is started and left running, on a free port instead of 8000, until the next server is
+  started or `Reader.stop` is called.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.docs.pages import DOCS, Block, blocks
+
+#: What the reader has done already: this very environment has Seaway installed.
+DONE = re.compile(r"python3? -m venv|\. \S+/activate|(python -m )?pip install")
+SERVER = re.compile(r"python manage\.py runserver|seaway serve")
+TIMEOUT = 60.0
+
+#: Statements typed into ``manage.py shell``: each is run by itself, and its value is shown.
+TYPED = """
+import code
+console = code.InteractiveInterpreter({{"__name__": "__console__"}})
+for statement in {statements!r}:
+    console.runsource(statement, symbol="single")
+"""
+
+
+def tutorial_pages() -> list[Path]:
+    """The pages of the tutorial in the order of its table of contents."""
+    folder = DOCS / "tutorial"
+    text = (folder / "index.md").read_text(encoding="utf-8")
+    names = text.partition("```{toctree}")[2].partition("```")[0].split()
+    return [folder / f"{name}.md" for name in names if (folder / f"{name}.md").exists()]
+
+
+@dataclass
+class Command:
+    line: str
+    answer: list[str] = field(default_factory=list)
+    typed: list[str] = field(default_factory=list)
+
+
+def commands(text: str) -> Iterator[Command]:
+    """The commands of a ``console`` block, each with what is typed into it and what it answers."""
+    command: Command | None = None
+    for line in text.splitlines():
+        if line.startswith("$ "):
+            if command:
+                yield command
+            command = Command(line[2:])
+            continue
+        assert command, f"a console block starts with a command, not with {line!r}"
+        if line.startswith(">>> "):
+            command.typed.append(line[4:])
+        elif line.startswith("... ") and command.typed:
+            command.typed[-1] += "\n" + line[4:]
+        elif line.strip():
+            command.answer.append(line)
+    if command:
+        yield command
+
+
+def assert_answers(expected: list[str], output: str, where: str) -> None:
+    """Every expected line is part of a line of the output, in order."""
+    lines = iter(output.splitlines())
+    for line in expected:
+        if line.strip() == "...":
+            continue
+        assert any(line.strip() in found for found in lines), (
+            f"{where}: the page says {line!r}, but the command said:\n{output}"
+        )
+
+
+class Reader:
+    """
+    :param home: an empty folder.
+    :param serves: whether to start servers; without, ``manage.py shell`` is left out too.
+    """
+
+    def __init__(self, home: Path, *, serves: bool = True) -> None:
+        self.here = home
+        self.serves = serves
+        self.port = 0
+        self.log = home / "server.log"
+        self._server: subprocess.Popen[bytes] | None = None
+        self._serving: tuple[Command, str] | None = None
+
+    # Following a page ----------------------------------------------------------------------------
+
+    def follow(self, page: Path) -> None:
+        for block in blocks(page):
+            if block.language == "console":
+                for command in commands(block.text):
+                    self.type(command, str(block))
+            elif block.caption:
+                self.save(block)
+
+    def type(self, command: Command, where: str) -> None:
+        if DONE.match(command.line):
+            return
+        if command.line.startswith("cd "):
+            self.here = self.here / command.line[3:]
+            return
+        if command.typed and not self.serves:
+            return
+        if SERVER.match(command.line):
+            if self.serves:
+                self.serve(command, where)
+            return
+        line = command.line
+        environment = self.environment()
+        if "createsuperuser" in line:
+            line += " --noinput"
+        typed = TYPED.format(statements=[line + "\n" for line in command.typed])
+        done = subprocess.run(
+            ["/bin/bash", "-c", line],
+            cwd=self.here,
+            env=environment,
+            input=typed if command.typed else "",
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+        output = done.stdout + done.stderr
+        assert done.returncode == 0, f"{where}: {line!r} failed:\n{output}"
+        assert "Traceback" not in output, f"{where}: {line!r} failed:\n{output}"
+        assert_answers(command.answer, output, where)
+
+    def environment(self) -> dict[str, str]:
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("DJANGO_", "PYTEST_", "SEAWAY_"))
+        }
+        return kept | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONUNBUFFERED": "1",
+            "NO_COLOR": "1",
+            "DJANGO_SUPERUSER_USERNAME": "ann",
+            "DJANGO_SUPERUSER_PASSWORD": "seaside",
+            "DJANGO_SUPERUSER_EMAIL": "ann@example.com",
+        }
+
+    # Files ---------------------------------------------------------------------------------------
+
+    def save(self, block: Block) -> None:
+        assert block.caption
+        path = self.here / block.caption
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = block.text
+        if path.suffix == ".py" and path.exists():
+            text = merged(path.read_text(encoding="utf-8"), text)
+        path.write_text(text, encoding="utf-8")
+
+    # Servers -------------------------------------------------------------------------------------
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def serve(self, command: Command, where: str) -> None:
+        """Start the server that the page starts, and wait until it says what the page says."""
+        self.stop()
+        self._serving = command, where
+        self.port = free_port()
+        words = shlex.split(command.line)
+        if "runserver" in words:
+            words.append(f"127.0.0.1:{self.port}")
+        elif "--bind" in words:
+            at = words.index("--bind") + 1
+            words[at] = words[at].rpartition(":")[0] + f":{self.port}"
+        else:
+            words += ["--bind", f"127.0.0.1:{self.port}"]
+        with self.log.open("wb") as log:
+            self._server = subprocess.Popen(
+                words,
+                cwd=self.here,
+                env=self.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._wait_until_it_listens(command.line)
+        answer = [line.replace(":8000", f":{self.port}") for line in command.answer]
+        assert_answers(answer, self.log.read_text(encoding="utf-8"), where)
+
+    def restart(self) -> None:
+        """Press Ctrl+C and run the same server again."""
+        assert self._serving
+        self.serve(*self._serving)
+
+    def _wait_until_it_listens(self, line: str) -> None:
+        assert self._server
+        give_up = time.monotonic() + TIMEOUT
+        while time.monotonic() < give_up:
+            if self._server.poll() is not None:
+                break
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.05)
+        raise AssertionError(f"{line!r} does not listen:\n{self.log.read_text(encoding='utf-8')}")
+
+    def stop(self) -> None:
+        """Press Ctrl+C: the signal reaches the server and the processes that it started."""
+        if self._server is None:
+            return
+        os.killpg(self._server.pid, signal.SIGINT)
+        try:
+            self._server.wait(TIMEOUT)
+        finally:
+            if self._server.poll() is None:
+                os.killpg(self._server.pid, signal.SIGKILL)
+                self._server.wait()
+            self._server = None
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def defined_names(node: ast.stmt) -> set[str]:
+    if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        return {node.name}
+    if isinstance(node, ast.Assign):
+        return {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return set()
+
+
+def merged(old: str, new: str) -> str:
+    """``old`` with the statements of ``new`` in place of those that define the same names."""
+    tree, change = ast.parse(old), ast.parse(new)
+    is_import = (ast.Import, ast.ImportFrom)
+    imports = [node for node in change.body if isinstance(node, is_import)]
+    statements = [node for node in change.body if not isinstance(node, is_import)]
+    replaced = set().union(*map(defined_names, statements))
+    kept = [node for node in tree.body if not defined_names(node) & replaced]
+    first = len(kept)
+    for at, node in enumerate(tree.body):
+        if defined_names(node) & replaced:
+            first = sum(1 for earlier in tree.body[:at] if earlier in kept)
+            break
+    body = [*kept[:first], *statements, *kept[first:]]
+    docstring = body[:1] if ast.get_docstring(tree) else []
+    body = [*docstring, *imports, *body[len(docstring) :]]
+    return ast.unparse(ast.Module(body=body, type_ignores=[])) + "\n"

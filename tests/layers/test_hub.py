@@ -1,0 +1,406 @@
+"""The hub over a real memory layer: who gets what, once and in order, or is told that it missed."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+
+import pytest
+
+from seaway.exceptions import LayerUnavailable
+from seaway.layers import fanout
+from seaway.layers.base import Gap, History, Page, Position, PresenceChange, Publication
+from seaway.layers.hub import Hub
+from seaway.layers.memory import MemoryLayer
+from seaway.layers.store import Store
+from seaway.layers.stream import RECENT_EVENTS, State, Subscription
+
+TOPIC = "halls/1"
+KEPT = History(size=1000, seconds=60)
+
+
+class Words:
+    """An encoding that a person can read."""
+
+    def __init__(self) -> None:
+        self.encoded = 0
+
+    def event(self, topic: str, publication: Publication) -> bytes:
+        self.encoded += 1
+        return b"%d:%b " % (publication.position.offset, publication.data)
+
+    def gap(self, topic: str) -> bytes:
+        return b"gap "
+
+    def presence(self, topic: str, change: PresenceChange) -> bytes:
+        return b"+%b-%b " % (
+            b",".join(sorted(change.entered.values())),
+            ",".join(sorted(change.left)).encode(),
+        )
+
+    def members(self, topic: str, members: Sequence[bytes]) -> bytes:
+        return b"=%b " % b",".join(sorted(members))
+
+
+class Outlet:
+    """A connection as the hub sees it: it keeps what was written, and can be stuck."""
+
+    def __init__(self, room: int | None = None) -> None:
+        self.writable = True
+        self.room = room
+        self.writes: list[bytes] = []
+        self.closed_with: int | None = None
+
+    def write(self, frame: bytes) -> None:
+        self.writes.append(frame)
+        if self.room is not None:
+            self.room -= 1
+            self.writable = self.room > 0
+
+    def close(self, code: int, reason: str = "") -> None:
+        self.closed_with = code
+        self.writable = False
+
+    def drain(self, room: int | None = None) -> None:
+        self.room = room
+        self.writable = True
+
+    @property
+    def said(self) -> list[str]:
+        return b"".join(self.writes).decode().split()
+
+
+class LossyLayer(MemoryLayer):
+    """The memory layer behind a bad line: it can lose announcements and stop answering."""
+
+    losing = False
+    answers = True
+
+    def forget_everything(self) -> None:
+        self._store = Store()
+        self._store.attach(self)
+
+    def announce_through(self, hub: Hub) -> "LossyReceiver":
+        return LossyReceiver(self, hub)
+
+    async def read(self, topic: str, since: Position, limit: int = 100) -> Page | Gap:
+        if not self.answers:
+            raise LayerUnavailable("the line is cut")
+        return await super().read(topic, since, limit)
+
+
+class LossyReceiver:
+    def __init__(self, layer: LossyLayer, hub: Hub) -> None:
+        self.layer, self.hub = layer, hub
+
+    def published(self, topic: str, publication: Publication) -> None:
+        if not self.layer.losing:
+            self.hub.published(topic, publication)
+
+    def presence_changed(self, topic: str, change: PresenceChange) -> None:
+        self.hub.presence_changed(topic, change)
+
+    def restored(self, topic: str, position: Position) -> None:
+        self.hub.restored(topic, position)
+
+
+class Hall:
+    def __init__(self, layer: LossyLayer, hub: Hub) -> None:
+        self.layer, self.hub, self.words = layer, hub, Words()
+
+    async def join(self, outlet: Outlet, *, replayable: bool = True) -> Subscription:
+        subscription = await self.hub.subscribe(TOPIC, outlet, self.words, replayable=replayable)
+        self.hub.activate(subscription)
+        return subscription
+
+    async def publish(self, *events: str, history: History | None = KEPT) -> None:
+        for event in events:
+            await self.layer.publish(TOPIC, event.encode(), history)
+
+
+@pytest.fixture
+async def hall() -> AsyncIterator[Hall]:
+    layer = LossyLayer(Store())
+    hub = Hub(layer)
+    await layer.start(layer.announce_through(hub))
+    yield Hall(layer, hub)
+    await hub.close()
+    await layer.close()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110  the condition is what others can see
+            await asyncio.sleep(0.001)
+
+
+async def test_subscribers_get_events_in_order(hall: Hall) -> None:
+    ann, bob = Outlet(), Outlet()
+    await hall.join(ann)
+    await hall.publish("a")
+    await hall.join(bob)
+    await hall.publish("b", "c")
+    await until(lambda: len(ann.said) == 3)
+    assert ann.said == ["1:a", "2:b", "3:c"]
+    assert bob.said == ["2:b", "3:c"]
+
+
+async def test_an_event_is_encoded_once_for_all(hall: Hall) -> None:
+    outlets = [Outlet() for _ in range(300)]
+    for outlet in outlets:
+        await hall.join(outlet)
+    await hall.publish("a")
+    await until(lambda: all(outlet.said for outlet in outlets))
+    assert hall.words.encoded == 1
+    assert len({id(outlet.writes[0]) for outlet in outlets}) == 1
+
+
+async def test_events_of_one_turn_are_one_write(hall: Hall) -> None:
+    ann = Outlet()
+    subscription = await hall.join(ann)
+    epoch = subscription.stream.flushed.epoch
+    for offset in (1, 2, 3):
+        hall.hub.published(TOPIC, Publication(Position(epoch, offset), b"x"))
+    await until(lambda: bool(ann.writes))
+    assert ann.writes == [b"1:x 2:x 3:x "]
+
+
+async def test_what_is_published_while_the_snapshot_is_made_follows_it(hall: Hall) -> None:
+    ann = Outlet()
+    held = await hall.hub.subscribe(TOPIC, ann, hall.words, replayable=False)
+    await hall.publish("a", "b", history=None)
+    await until(lambda: held.stream.flushed.offset == 2)
+    assert ann.writes == []
+    hall.hub.activate(held)
+    await hall.publish("c", history=None)
+    await until(lambda: len(ann.said) == 3)
+    assert ann.said == ["1:a", "2:b", "3:c"]
+
+
+async def test_a_slow_client_keeps_a_cursor_and_catches_up(hall: Hall) -> None:
+    slow, quick = Outlet(room=2), Outlet()
+    subscription = await hall.join(slow)
+    await hall.join(quick)
+    for number in range(20):
+        await hall.publish(f"e{number}")
+        await until(lambda n=number: len(quick.said) == n + 1)  # type: ignore[misc]
+    assert len(slow.said) == 2
+    assert subscription.state is State.BEHIND
+    while len(slow.said) < 20:
+        slow.drain(room=5)
+        hall.hub.catch_up(subscription)
+        await until(lambda: not slow.writable or len(slow.said) == 20)
+    assert slow.said == quick.said
+    slow.drain()
+    hall.hub.catch_up(subscription)
+    await hall.publish("last")
+    await until(lambda: len(slow.said) == 21)
+    assert subscription.state is State.LIVE
+
+
+async def test_a_very_slow_client_catches_up_from_the_layers_history(hall: Hall) -> None:
+    slow = Outlet(room=1)
+    subscription = await hall.join(slow)
+    total = RECENT_EVENTS + 100
+    await hall.publish("e0")
+    await until(lambda: not slow.writable)
+    await hall.publish(*(f"e{number}" for number in range(1, total)))
+    await until(lambda: subscription.stream.flushed.offset == total)
+    slow.drain()
+    hall.hub.catch_up(subscription)
+    await until(lambda: len(slow.said) >= total)
+    assert slow.said == [f"{number + 1}:e{number}" for number in range(total)]
+
+
+async def test_a_client_too_slow_for_the_history_is_told_of_the_gap(hall: Hall) -> None:
+    slow = Outlet(room=1)
+    subscription = await hall.join(slow)
+    short = History(size=10, seconds=60)
+    total = RECENT_EVENTS + 100
+    await hall.publish("e0", history=short)
+    await until(lambda: not slow.writable)
+    await hall.publish(*(f"e{number}" for number in range(1, total)), history=short)
+    await until(lambda: subscription.stream.flushed.offset == total)
+    slow.drain()
+    hall.hub.catch_up(subscription)
+    await until(lambda: "gap" in slow.said)
+    assert slow.said[-1] == "gap"
+    assert subscription.state is State.ENDED
+
+
+async def test_a_slow_client_of_a_topic_without_history_is_closed(hall: Hall) -> None:
+    slow = Outlet(room=1)
+    await hall.join(slow, replayable=False)
+    await hall.publish("a", history=None)
+    await until(lambda: slow.said == ["1:a"])
+    await hall.publish("b", history=None)
+    await until(lambda: slow.closed_with is not None)
+    assert slow.closed_with == 4000
+
+
+async def test_resuming_replays_what_was_missed(hall: Hall) -> None:
+    other, ann = Outlet(), Outlet()
+    first = await hall.join(other)
+    await hall.publish("a", "b", "c")
+    since = Position(first.stream.flushed.epoch, 1)
+    held = await hall.hub.subscribe(TOPIC, ann, hall.words, replayable=True)
+    assert await hall.hub.recover(held, since)
+    hall.hub.activate(held)
+    await until(lambda: len(ann.said) == 2)
+    assert ann.said == ["2:b", "3:c"]
+
+
+@pytest.mark.parametrize(
+    "since", [Position("another", 1), Position("", 0)], ids=["other epoch", "no epoch"]
+)
+async def test_a_foreign_position_is_not_recovered(hall: Hall, since: Position) -> None:
+    await hall.publish("a", "b")
+    held = await hall.hub.subscribe(TOPIC, Outlet(), hall.words, replayable=True)
+    assert not await hall.hub.recover(held, since)
+
+
+async def test_a_position_ahead_of_the_stream_is_not_recovered(hall: Hall) -> None:
+    await hall.publish("a")
+    held = await hall.hub.subscribe(TOPIC, Outlet(), hall.words, replayable=True)
+    assert not await hall.hub.recover(held, Position(held.cursor.epoch, 9))
+
+
+async def test_a_hole_is_read_from_history(hall: Hall) -> None:
+    ann = Outlet()
+    await hall.join(ann)
+    await hall.publish("a")
+    hall.layer.losing = True
+    await hall.publish("b", "c")
+    hall.layer.losing = False
+    await hall.publish("d")
+    await until(lambda: len(ann.said) == 4)
+    assert ann.said == ["1:a", "2:b", "3:c", "4:d"]
+
+
+async def test_a_hole_without_history_is_told(hall: Hall) -> None:
+    ann = Outlet()
+    subscription = await hall.join(ann, replayable=False)
+    hall.layer.losing = True
+    await hall.publish("a", history=None)
+    hall.layer.losing = False
+    await hall.publish("b", history=None)
+    await until(lambda: bool(ann.said))
+    assert ann.said == ["gap"]
+    assert subscription.state is State.ENDED
+
+
+async def test_a_repair_waits_for_the_layer(hall: Hall) -> None:
+    ann = Outlet()
+    await hall.join(ann)
+    hall.layer.losing, hall.layer.answers = True, False
+    await hall.publish("a")
+    hall.layer.losing = False
+    await hall.publish("b")
+    hall.layer.answers = True
+    await until(lambda: len(ann.said) == 2)
+    assert ann.said == ["1:a", "2:b"]
+
+
+async def test_after_an_outage_what_was_missed_is_read(hall: Hall) -> None:
+    ann = Outlet()
+    await hall.join(ann)
+    hall.layer.losing = True
+    await hall.publish("a", "b")
+    hall.layer.losing = False
+    hall.hub.restored(TOPIC, await hall.layer.position(TOPIC))
+    await until(lambda: ann.said[:2] == ["1:a", "2:b"])
+
+
+async def test_after_an_outage_with_a_new_epoch_everybody_is_told(hall: Hall) -> None:
+    ann, bob = Outlet(), Outlet()
+    await hall.join(ann)
+    await hall.join(bob)
+    hall.layer.forget_everything()
+    hall.hub.restored(TOPIC, await hall.layer.watch(TOPIC))
+    await until(lambda: "gap" in ann.said and "gap" in bob.said)
+
+
+async def test_the_last_one_out_ends_the_watch_and_the_next_one_in_starts_it(hall: Hall) -> None:
+    for round_number in range(5):
+        ann = Outlet()
+        subscription = await hall.join(ann)
+        await hall.publish(f"r{round_number}")
+        await until(lambda outlet=ann: bool(outlet.said))  # type: ignore[misc]
+        hall.hub.unsubscribe(subscription)
+        hall.hub.unsubscribe(subscription)
+    bob = Outlet()
+    subscriptions = await asyncio.gather(*(hall.join(Outlet()) for _ in range(3)), hall.join(bob))
+    for subscription in subscriptions[:3]:
+        hall.hub.unsubscribe(subscription)
+    await hall.publish("still")
+    await until(lambda: bob.said == ["6:still"])
+
+
+async def test_long_fan_outs_let_others_run_and_respect_who_left(
+    hall: Hall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fanout, "TURN_SECONDS", 0)
+    turns = 0
+
+    class Leaver(Outlet):
+        def write(self, frame: bytes) -> None:
+            super().write(frame)
+            hall.hub.unsubscribe(subscriptions[-1])
+
+    await hall.join(Leaver())
+    outlets = [Outlet() for _ in range(fanout.CHUNK * 10)]
+    subscriptions = [await hall.join(outlet) for outlet in outlets]
+    await hall.publish("a", "b")
+    while not outlets[-2].said:
+        turns += 1
+        await asyncio.sleep(0)
+    assert turns >= 10
+    assert {tuple(outlet.said) for outlet in outlets[:-1]} == {("1:a", "2:b")}
+    assert outlets[-1].said == []
+
+
+async def test_an_encoding_that_fails_does_not_stop_the_hub(hall: Hall) -> None:
+    class Broken(Words):
+        def event(self, topic: str, publication: Publication) -> bytes:
+            raise ValueError("cannot say that")
+
+    await hall.hub.subscribe(TOPIC, Outlet(), Broken(), replayable=True)
+    broken = await hall.hub.subscribe(TOPIC, Outlet(), Broken(), replayable=True)
+    hall.hub.activate(broken)
+    await hall.publish("a")
+    await asyncio.sleep(0)
+    hall.hub.unsubscribe(broken)
+    ann = Outlet()
+    await hall.join(ann)
+    await hall.publish("b")
+    await until(lambda: "2:b" in ann.said)
+
+
+async def test_presence_changes_are_joined_and_reach_the_live(hall: Hall) -> None:
+    ann = Outlet()
+    await hall.join(ann)
+    await hall.layer.enter(TOPIC, "m1", b"one")
+    await hall.layer.enter(TOPIC, "m2", b"two")
+    await hall.layer.leave(TOPIC, "m2")
+    await until(lambda: bool(ann.said))
+    assert ann.said == ["+one-m2"]
+
+
+async def test_who_missed_presence_changes_gets_the_whole_list(hall: Hall) -> None:
+    ann = Outlet()
+    held = await hall.hub.subscribe(TOPIC, ann, hall.words, replayable=True)
+    await hall.layer.enter(TOPIC, "m1", b"one")
+    await until(lambda: held.stale)
+    hall.hub.activate(held)
+    await until(lambda: ann.said == ["=one"])
+
+
+async def test_a_layer_that_does_not_answer_refuses_the_subscription(hall: Hall) -> None:
+    await hall.layer.close()
+
+    class Dead(LossyLayer):
+        async def watch(self, topic: str) -> Position:
+            raise LayerUnavailable("nobody there")
+
+    hub = Hub(Dead(Store()))
+    with pytest.raises(LayerUnavailable):
+        await hub.subscribe(TOPIC, Outlet(), hall.words, replayable=True)
+    await hub.close()
