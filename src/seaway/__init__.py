@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from seaway.exceptions import LayerUnavailable as LayerUnavailable
     from seaway.exceptions import PayloadTooLarge as PayloadTooLarge
     from seaway.exceptions import SeawayError as SeawayError
+    from seaway.exceptions import SyncCallInLoop as SyncCallInLoop
     from seaway.exceptions import TopicError as TopicError
     from seaway.exceptions import UnencodablePayload as UnencodablePayload
     from seaway.layers.base import History as History
@@ -36,6 +37,7 @@ _PUBLIC = {
     "PayloadTooLarge": "seaway.exceptions",
     "Position": "seaway.layers.base",
     "SeawayError": "seaway.exceptions",
+    "SyncCallInLoop": "seaway.exceptions",
     "Topic": "seaway.topics.topic",
     "TopicAddress": "seaway.topics.address",
     "TopicError": "seaway.exceptions",

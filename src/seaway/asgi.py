@@ -12,7 +12,7 @@ from typing import Any
 
 import django
 
-from seaway.conf import layer_home, get_settings
+from seaway.conf import layer_home, seaway_settings
 from seaway.connections.registry import ConnectionRegistry, Limits
 from seaway.http import get_http_application
 from seaway.transports.relay import Receive, Send
@@ -43,7 +43,7 @@ class Application:
         await self._http(scope, receive, send)
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = get_settings().PATH
+        path = seaway_settings().PATH
         if scope["path"].removeprefix(scope.get("root_path", "")) != path:
             await receive()
             await deny(scope, send, 404, f"WebSocket connections are served at {path}\n".encode())
@@ -70,7 +70,7 @@ class Application:
         if self._registry is None:
             home = layer_home()
             await home.adopt()
-            settings = get_settings()
+            settings = seaway_settings()
             limits = Limits(settings.MAX_JOINS, settings.MAX_REQUESTS, settings.PING_SECONDS)
             # Another connection may have come first during the await.
             self._registry = self._registry or ConnectionRegistry(home.hub, limits)

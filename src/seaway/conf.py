@@ -145,6 +145,8 @@ class _Current:
 
     settings: Settings | None = None
     home: LayerHome | None = None
+    #: The options from which `home` was made.
+    home_of: tuple[str, int] | None = None
     lock = threading.RLock()
 
 
@@ -162,12 +164,17 @@ def seaway_settings() -> Settings:
 
 
 def layer_home() -> LayerHome:
-    """This process's one `LayerHome`, made from ``LAYER`` when it is first asked for."""
+    """This process's one `LayerHome`, made from ``LAYER`` when it is first asked for.
+
+    :raises ConfigurationError: the settings are wrong. An address that no engine knows is told by
+        the home, when it makes the layer.
+    """
     home = _Current.home
     if home is None:
         with _Current.lock:
             home = _Current.home
             if home is None:
+                _Current.home_of = _layer_options()
                 home = _Current.home = LayerHome(_make_layer)
     return home
 
@@ -180,10 +187,15 @@ def close_layer_home() -> None:
         home.close()
 
 
-def _make_layer() -> Layer:
+def _layer_options() -> tuple[str, int]:
     options = seaway_settings()
-    layer = make_layer(options.LAYER, namespace=namespace())
-    layer.max_data = options.MAX_EVENT_BYTES
+    return options.LAYER, options.MAX_EVENT_BYTES
+
+
+def _make_layer() -> Layer:
+    url, max_data = _layer_options()
+    layer = make_layer(url, namespace=namespace())
+    layer.max_data = max_data
     return layer
 
 
@@ -205,7 +217,8 @@ def _react(*, setting: str, **_: object) -> None:
     """Tests change settings (``override_settings``): what was made of the old ones goes."""
     if setting == "SEAWAY":
         _Current.settings = None
-        close_layer_home()
+        if problems(getattr(django_settings, "SEAWAY", {})) or _Current.home_of != _layer_options():
+            close_layer_home()
 
 
 setting_changed.connect(_react, dispatch_uid="seaway.conf")

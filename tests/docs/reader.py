@@ -81,15 +81,12 @@ def commands(text: str) -> Iterator[Command]:
         yield command
 
 
-def assert_answers(expected: list[str], output: str, where: str) -> None:
-    """Every expected line is part of a line of the output, in order."""
+def answers(expected: list[str], output: str) -> bool:
+    """Whether every expected line is part of a line of the output, in order."""
     lines = iter(output.splitlines())
-    for line in expected:
-        if line.strip() == "...":
-            continue
-        assert any(line.strip() in found for found in lines), (
-            f"{where}: the page says {line!r}, but the command said:\n{output}"
-        )
+    return all(
+        any(line.strip() in found for found in lines) for line in expected if line.strip() != "..."
+    )
 
 
 class Reader:
@@ -146,7 +143,9 @@ class Reader:
         output = done.stdout + done.stderr
         assert done.returncode == 0, f"{where}: {line!r} failed:\n{output}"
         assert "Traceback" not in output, f"{where}: {line!r} failed:\n{output}"
-        assert_answers(command.answer, output, where)
+        assert answers(command.answer, output), (
+            f"{where}: the page says {command.answer}, but the command says:\n{output}"
+        )
 
     def environment(self) -> dict[str, str]:
         kept = {
@@ -187,7 +186,8 @@ class Reader:
         self.port = free_port()
         words = shlex.split(command.line)
         if "runserver" in words:
-            words.append(f"127.0.0.1:{self.port}")
+            # The reloader would start it again whenever somebody edits Seaway itself.
+            words += [f"127.0.0.1:{self.port}", "--noreload"]
         elif "--bind" in words:
             at = words.index("--bind") + 1
             words[at] = words[at].rpartition(":")[0] + f":{self.port}"
@@ -203,26 +203,27 @@ class Reader:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._wait_until_it_listens(command.line)
         answer = [line.replace(":8000", f":{self.port}") for line in command.answer]
-        assert_answers(answer, self.log.read_text(encoding="utf-8"), where)
+        self._wait_until_it_says(answer, where)
 
     def restart(self) -> None:
         """Press Ctrl+C and run the same server again."""
         assert self._serving
         self.serve(*self._serving)
 
-    def _wait_until_it_listens(self, line: str) -> None:
+    def _wait_until_it_says(self, answer: list[str], where: str) -> None:
+        """What the page shows, and in any case that it serves: that is printed when it does."""
         assert self._server
         give_up = time.monotonic() + TIMEOUT
-        while time.monotonic() < give_up:
-            if self._server.poll() is not None:
+        while True:
+            said = self.log.read_text(encoding="utf-8")
+            gone = self._server.poll() is not None
+            if not gone and f"http://127.0.0.1:{self.port}" in said and answers(answer, said):
+                return
+            if gone or time.monotonic() > give_up:
                 break
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
             time.sleep(0.05)
-        raise AssertionError(f"{line!r} does not listen:\n{self.log.read_text(encoding='utf-8')}")
+        raise AssertionError(f"{where}: the server does not say {answer}, but:\n{said}")
 
     def stop(self) -> None:
         """Press Ctrl+C: the signal reaches the server and the processes that it started."""
@@ -245,28 +246,35 @@ def free_port() -> int:
     return port
 
 
-def defined_names(node: ast.stmt) -> set[str]:
+def bound_names(node: ast.stmt) -> set[str]:
+    """The names that a top-level statement gives a meaning to."""
     if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
         return {node.name}
     if isinstance(node, ast.Assign):
         return {target.id for target in node.targets if isinstance(target, ast.Name)}
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
     return set()
 
 
 def merged(old: str, new: str) -> str:
-    """``old`` with the statements of ``new`` in place of those that define the same names."""
-    tree, change = ast.parse(old), ast.parse(new)
-    is_import = (ast.Import, ast.ImportFrom)
-    imports = [node for node in change.body if isinstance(node, is_import)]
-    statements = [node for node in change.body if not isinstance(node, is_import)]
-    replaced = set().union(*map(defined_names, statements))
-    kept = [node for node in tree.body if not defined_names(node) & replaced]
-    first = len(kept)
-    for at, node in enumerate(tree.body):
-        if defined_names(node) & replaced:
-            first = sum(1 for earlier in tree.body[:at] if earlier in kept)
-            break
-    body = [*kept[:first], *statements, *kept[first:]]
-    docstring = body[:1] if ast.get_docstring(tree) else []
-    body = [*docstring, *imports, *body[len(docstring) :]]
+    """``old`` with the statements of ``new`` in place of those that bind the same names."""
+    before, change = ast.parse(old).body, ast.parse(new).body
+    replaced = set().union(*map(bound_names, change))
+    place = next(
+        (
+            at
+            for at, node in enumerate(before)
+            if bound_names(node) & replaced and not isinstance(node, ast.Import | ast.ImportFrom)
+        ),
+        len(before),
+    )
+    head = [node for node in before[:place] if not bound_names(node) & replaced]
+    tail = [node for node in before[place:] if not bound_names(node) & replaced]
+    is_import = [isinstance(node, ast.Import | ast.ImportFrom) for node in change]
+    imports = [node for node, yes in zip(change, is_import, strict=True) if yes]
+    rest = [node for node, yes in zip(change, is_import, strict=True) if not yes]
+    # A module's docstring stays first.
+    first = 1 if head and isinstance(head[0], ast.Expr) else 0
+    body = [*head[:first], *imports, *head[first:], *rest, *tail]
     return ast.unparse(ast.Module(body=body, type_ignores=[])) + "\n"

@@ -9,6 +9,7 @@ import http.cookiejar
 import json
 import re
 import shutil
+import sys
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from typing import Any
 
 import pytest
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin, Subprotocol
 
 from tests.docs.reader import Reader, tutorial_pages
 
@@ -73,8 +75,8 @@ class Windows:
     def open(self, cookie: str = "") -> Window:
         socket = connect(
             f"ws://127.0.0.1:{self._reader.port}/seaway/",
-            subprotocols=["seaway.v1"],  # type: ignore[list-item]
-            origin=self._reader.url,  # type: ignore[arg-type]
+            subprotocols=[Subprotocol("seaway.v1")],
+            origin=Origin(self._reader.url),
             additional_headers={"Cookie": cookie} if cookie else None,
             open_timeout=TIMEOUT,
         )
@@ -92,13 +94,15 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
 def windows(reader: Reader) -> Iterator[Windows]:
     with ExitStack() as stack:
         yield Windows(reader, stack)
+    # pytest shows this when the test has failed.
+    sys.stdout.write(reader.log.read_text(encoding="utf-8"))
 
 
 def log_in(reader: Reader) -> str:
     """Log in at the admin as a person would; the cookie of the session."""
     jar = http.cookiejar.CookieJar()
     browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
-    address = f"{reader.url}/admin/login/"
+    address = f"{reader.url}/admin/login/?next=/admin/"
     page = browser.open(address, timeout=TIMEOUT).read().decode()
     found = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)
     assert found

@@ -163,11 +163,10 @@ export class Topic {
     this.#ask();
   }
 
-  /** @internal The connection was lost: what it still brought counts, what was asked does not. */
+  /** @internal The connection was lost: what it still brought counts. */
   lost() {
     this.#release();
     this.#clearTimer();
-    this.#asked = null;
     this.#move("lost");
   }
 

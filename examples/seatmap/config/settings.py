@@ -66,6 +66,11 @@ DATABASES = {
     }
 }
 
+# Nothing to configure: without SEAWAY, Seaway's own broker joins all processes of this project.
+# The tests keep theirs apart from yours.
+if "SEATMAP_LAYER" in os.environ:
+    SEAWAY = {"LAYER": os.environ["SEATMAP_LAYER"]}
+
 # How long a click holds a seat, and how long a seat waits for an owner who left.
 SEATMAP_HOLD_SECONDS = float(os.environ.get("SEATMAP_HOLD_SECONDS", "120"))
 SEATMAP_GRACE_SECONDS = float(os.environ.get("SEATMAP_GRACE_SECONDS", "8"))

@@ -6,14 +6,14 @@ topics; `seats.topics` tells the world what changes here.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from typing import Any
 
 from django.db import models
 from django.utils import timezone
 
 
-def milliseconds(moment: datetime.datetime) -> int:
+def milliseconds(moment: dt.datetime) -> int:
     """Since 1970, as JavaScript counts."""
     return int(moment.timestamp() * 1000)
 
@@ -61,9 +61,9 @@ class Seat(models.Model):
     number = models.PositiveSmallIntegerField()
     price = models.PositiveIntegerField(help_text="In cents.")
     blocked = models.BooleanField(default=False, help_text="Not for sale.")
-    x = models.FloatField()
-    y = models.FloatField()
-    angle = models.FloatField(help_text="Degrees; 0 faces straight up, towards the stage.")
+    x = models.FloatField(default=0)
+    y = models.FloatField(default=0)
+    angle = models.FloatField(default=0, help_text="Degrees clockwise; 0 faces straight up.")
 
     objects = SeatQuerySet.as_manager()
 
@@ -101,9 +101,7 @@ class ReservationQuerySet(models.QuerySet["Reservation"]):
         """The visitor's running holds, locked until the transaction ends."""
         return self.filter(visitor=visitor, until__gt=timezone.now()).select_for_update()
 
-    def take(
-        self, seat: Seat, visitor: str, until: datetime.datetime | None
-    ) -> Reservation:
+    def take(self, seat: Seat, visitor: str, until: dt.datetime | None) -> Reservation:
         """Hold (until None: sell) the seat, or raise IntegrityError: it has an owner.
 
         Call in a transaction.

@@ -6,9 +6,8 @@ harm. A hold needs no timer: its event says until when, and clients and server b
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import os
-import time
 from typing import Any
 
 from django.conf import settings
@@ -44,12 +43,11 @@ class SeatMap(Topic):
         self.event = Event.objects.get(pk=event_id)
         self.visitor = visitor_tag(self.session_key)
         self.keep()
-        snapshot = {
+        return {
             "seats": [seat.as_event() for seat in self.event.seats.taken()],
-            "now": int(time.time() * 1000),
+            "now": milliseconds(timezone.now()),
             "you": self.visitor,
         }
-        return snapshot | ({"worker": os.getpid()} if settings.DEBUG else {})
 
     def member(self) -> dict[str, Any]:
         """What presence tells of this connection: two tabs are one visitor."""
@@ -57,10 +55,9 @@ class SeatMap(Topic):
 
     def leave(self) -> None:
         """The owner left: a short grace, so that a reload loses nothing, and the seats are free."""
-        others = [member for member in self.members() if member["id"] != self.connection]
-        if any(member["visitor"] == self.visitor for member in others):
-            return
-        grace = timezone.now() + datetime.timedelta(seconds=settings.SEATMAP_GRACE_SECONDS)
+        if any(member["visitor"] == self.visitor for member in self.address.members()):
+            return  # another tab of theirs is open
+        grace = timezone.now() + dt.timedelta(seconds=settings.SEATMAP_GRACE_SECONDS)
         with transaction.atomic():
             for hold in Reservation.objects.held_by(self.visitor).filter(until__gt=grace):
                 hold.until = grace
@@ -69,7 +66,7 @@ class SeatMap(Topic):
     @action
     def hold(self, seat: int) -> dict[str, Any]:
         """Take a free seat for two minutes."""
-        until = timezone.now() + datetime.timedelta(seconds=settings.SEATMAP_HOLD_SECONDS)
+        until = timezone.now() + dt.timedelta(seconds=settings.SEATMAP_HOLD_SECONDS)
         wanted = self.event.seats.get(pk=seat)
         try:
             with transaction.atomic():
@@ -108,6 +105,11 @@ class SeatMap(Topic):
                 hold.until = None
                 hold.save()
         return {"seats": seats, "total": sum(hold.seat.price for hold in bought)}
+
+    @action
+    def worker(self) -> int | None:
+        """Which process serves this visitor: for the curious, and only while DEBUG is on."""
+        return os.getpid() if settings.DEBUG else None
 
 
 @receiver([post_save, post_delete], sender=Reservation)

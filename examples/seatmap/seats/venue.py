@@ -6,7 +6,7 @@ map's viewBox (1000 by 640, y downwards); angles are degrees clockwise.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import math
 from collections.abc import Iterator
 
@@ -83,11 +83,11 @@ def chairs() -> Iterator[tuple[Seat.Section, str, int, float, float, float]]:
             )
 
 
-def next_friday() -> datetime.datetime:
+def next_friday() -> dt.datetime:
     """Half past seven, on the next Friday that is not today."""
     today = timezone.localdate()
-    day = today + datetime.timedelta(days=(4 - today.weekday()) % 7 or 7)
-    return timezone.make_aware(datetime.datetime.combine(day, datetime.time(19, 30)))
+    day = today + dt.timedelta(days=(4 - today.weekday()) % 7 or 7)
+    return timezone.make_aware(dt.datetime.combine(day, dt.time(19, 30)))
 
 
 def load() -> tuple[Event, bool]:

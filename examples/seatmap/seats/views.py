@@ -59,7 +59,6 @@ def picture(seat: Seat, visitor: str) -> dict[str, object]:
     return {
         "id": seat.pk,
         "look": look,
-        "taken": look in {"held", "sold", "blocked", "bought"},
         "name": str(seat),
         "label": f"{seat.section}{comma} {seat.row}, seat {seat.number}, {euros(seat.price)}",
         "words": WORDS[look],
@@ -80,7 +79,12 @@ def band(seat: Seat) -> str:
 
 def bands(event: Event) -> list[dict[str, str]]:
     """The legend of prices, dearest first."""
-    names = {"box": "Boxes", "front": "Stalls A–D", "rear": "Stalls E–K", "balcony": "Balcony"}
+    names = {
+        "box": "Boxes",
+        "front": "Stalls A to D",
+        "rear": "Stalls E to K",
+        "balcony": "Balcony",
+    }
     prices = {band(seat): seat.price for seat in event.seats.order_by("-price")}
     return [{"band": key, "name": names[key], "price": euros(prices[key])} for key in prices]
 

@@ -108,7 +108,7 @@ class Connection:
         self._consider_reading()
         if topic.waiting is None:
             topic.waiting = deque((request,))
-            self.registry.spawn(self._work(topic))
+            self.registry.spawn(self._work(topic, topic.waiting))
         else:
             topic.waiting.append(request)
 
@@ -119,10 +119,8 @@ class Connection:
             return Overloaded(f"At most {self.registry.limits.joins} topics on one connection.")
         return None
 
-    async def _work(self, topic: JoinedTopic) -> None:
+    async def _work(self, topic: JoinedTopic, waiting: deque[Join | Leave | Call]) -> None:
         """Answer one topic's requests in order, until none is left."""
-        waiting = topic.waiting
-        assert waiting is not None
         while waiting:
             request = waiting[0]
             answer = await self._answer(topic, request)

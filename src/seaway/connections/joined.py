@@ -5,6 +5,7 @@ What lives here: what join, call and leave do. What must not: reading or writing
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -81,7 +82,6 @@ class JoinedTopic:
             await hub.layer.enter(self.name, connection.id, info)
             subscription.stale = False
             members = list((await hub.layer.members(self.name)).values())
-        assert subscription.cursor is not None
         return Snapshot(subscription.cursor, recovered, data, members)
 
     def activate(self) -> None:
@@ -103,10 +103,8 @@ class JoinedTopic:
             return
         if membership.presence:
             layer = self.connection.registry.hub.layer
-            try:
+            with contextlib.suppress(LayerError):  # unreachable: the lease ends without us
                 await layer.leave(self.name, self.connection.id)
-            except LayerError:
-                pass  # the lease ends without us
         await membership.leave()
 
     def unsubscribe(self) -> None:

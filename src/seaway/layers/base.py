@@ -17,8 +17,8 @@ import msgspec
 
 from seaway.exceptions import InvalidName, PayloadTooLarge
 
-#: Printable ASCII without white space, quotes and backslash: a legal name needs no escaping in JSON,
-#: in a Redis key, in a log line or in a URL query.
+#: Printable ASCII without white space, quotes and backslash: a legal name needs no escaping in
+#: JSON, in a Redis key, in a log line or in a URL query.
 LEGAL_NAME = re.compile(r"[!#-\[\]-~]{1,200}")
 
 
@@ -156,8 +156,8 @@ class Layer(abc.ABC):
         fewer (large ones), but at least one when there is one.
 
         `Gap` when the event after ``since`` is no longer kept, ``since`` is of another epoch, or
-        it lies ahead of the stream. An up-to-date ``since`` gives an empty page. A ``limit`` below 1
-        raises `ValueError`.
+        it lies ahead of the stream. An up-to-date ``since`` gives an empty page. `ValueError` for
+        a ``limit`` below 1.
         """
 
     @abc.abstractmethod

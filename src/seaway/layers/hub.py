@@ -247,7 +247,7 @@ class Hub:
         self._spawn(self._read_hole(stream))
 
     async def _read_hole(self, stream: Stream) -> None:
-        """Bring ``received`` up to the layer's position; later announcements wait in the backlog."""
+        """Bring ``received`` up to the layer's position; what is announced meanwhile waits."""
         now = await repair(self.layer, stream, self._accept, self._watched)
         if not self._watched(stream):
             return

@@ -13,14 +13,18 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from seaway.exceptions import SeawayError
+
 from .events import Headers
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 #: A field value must not hold CR, LF or NUL (RFC 9110 section 5.5): they would start a new line.
 _FORBIDDEN_IN_VALUE = re.compile(rb"[\r\n\0]")
-#: One element of a comma list; a quoted string may hold commas (RFC 9110 sections 5.6.1, 5.6.4).
+#: One element of a list; a quoted string may hold the separator (RFC 9110 sections 5.6.1, 5.6.4).
 #: An unclosed quote takes the rest of the value and nothing backtracks: linear in any input.
-_ELEMENT = re.compile(rb'(?:[^",]++|"(?:[^"\\]|\\.)*+(?:"|\\?\Z))++', re.DOTALL)
+_ELEMENTS = {
+    separator: re.compile(rb'(?:[^"%b]++|"(?:[^"\\]|\\.)*+(?:"|\\?\Z))++' % separator, re.DOTALL)
+    for separator in (b",", b";")
+}
 
 
 class ResponseError(SeawayError, RuntimeError):
@@ -45,17 +49,18 @@ def value_of(headers: Headers, name: bytes) -> bytes | None:
     return None
 
 
+def split_quoted(value: bytes, separator: bytes) -> list[bytes]:
+    """Split at ``,`` or ``;`` outside quoted strings; empty elements are left out."""
+    parts = _ELEMENTS[separator].findall(value) if b'"' in value else value.split(separator)
+    return [part for part in (part.strip(b" \t") for part in parts) if part]
+
+
 def comma_list(values: Iterable[bytes]) -> list[bytes]:
     """The elements of a comma list spread over any number of fields; empty ones are left out.
 
     Elements keep their case and their quotes (RFC 9110 section 5.6.1).
     """
-    elements = [
-        element.strip(b" \t")
-        for value in values
-        for element in (_ELEMENT.findall(value) if b'"' in value else value.split(b","))
-    ]
-    return [element for element in elements if element]
+    return [element for value in values for element in split_quoted(value, b",")]
 
 
 def token_list(values: Iterable[bytes]) -> list[bytes]:

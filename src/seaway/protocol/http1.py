@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import httptools
 
-from seaway.exceptions import ProtocolError
 from .events import (
     DataReceived,
     Event,
@@ -108,7 +107,8 @@ class Http1Connection:
         if self._held:
             data = self._held + data
             self._held = b""
-        reader.events = events = []
+        events: list[Event] = []
+        reader.events = events
         size = reader.size
         self._feed(data)
         # llhttp buffers a field, a chunk extension or a trailer until its end, and says nothing
@@ -124,7 +124,8 @@ class Http1Connection:
     def receive_eof(self) -> list[Event]:
         """The peer sends no more. Responses that are owed can still be sent; then close."""
         reader = self._reader
-        reader.events = events = []
+        events: list[Event] = []
+        reader.events = events
         if reader.phase is HEAD:
             self._violate(400, "the connection ended inside a request's head")
         elif reader.phase is BODY:
@@ -200,9 +201,11 @@ class Http1Connection:
             self._violate(400, "too much was sent before the answer to an upgrade request")
 
     def _refuse(self, error: httptools.HttpParserError) -> None:
-        cause = error.__context__
-        if isinstance(cause, ProtocolError):
-            self._violate(cause.status, cause.reason)
+        fault = self._reader.fault
+        if fault is not None:
+            self._violate(fault.status, fault.reason)
+        elif isinstance(error, httptools.HttpParserCallbackError):
+            raise error  # our own fault, or an interrupt: not to be blamed on the peer
         else:
             reason = str(error)
             self._violate(_STATUS_OF_REASON.get(reason, 400), reason)
@@ -219,7 +222,7 @@ class Http1Connection:
     def _take_no_more(self) -> None:
         """The response to the last request taken ends the connection."""
         exchanges = self._reader.exchanges
-        self._reader.phase = CLOSED
+        self._reader.finish(CLOSED)
         self._held = b""
         if exchanges:
             exchanges[-1].closes = True
@@ -233,7 +236,7 @@ class Http1Connection:
         if event.status == SWITCHING_PROTOCOLS:
             self.keep_alive = False
             reader.exchanges.clear()
-            reader.phase = UPGRADED
+            reader.finish(UPGRADED)
         elif reader.phase is HELD and exchange is reader.exchanges[-1]:
             reader.end_message()
         return head
@@ -244,4 +247,4 @@ class Http1Connection:
         self.keep_alive = not exchange.closes
         if exchange.closes:
             reader.exchanges.clear()
-            reader.phase = CLOSED
+            reader.finish(CLOSED)

@@ -18,6 +18,7 @@ import httptools
 import msgspec
 
 from seaway.exceptions import ProtocolError
+
 from .events import DataReceived, Event, Headers, RequestEnded, RequestReceived
 from .headers import token_list
 from .http1_response import Exchange
@@ -62,6 +63,11 @@ _ABSOLUTE_FORM = re.compile(rb"(?i:https?)://([^/?#]*)")
 _PERSISTENT_BY_DEFAULT = {"1.0": False, "1.1": True}
 
 
+#: Takes a finished parser's place: a parser and its reader refer to each other, and would wait for
+#: the garbage collector together.
+_SPENT = httptools.HttpRequestParser(object())
+
+
 class RequestReader:
     """Collects what llhttp finds into ``events``, and one `Exchange` per request."""
 
@@ -74,6 +80,7 @@ class RequestReader:
         "_target",
         "events",
         "exchanges",
+        "fault",
         "parser",
         "phase",
         "size",
@@ -89,6 +96,9 @@ class RequestReader:
         self._persistent = True
         self.events: list[Event] = []
         self.exchanges: deque[Exchange] = deque()
+        # Why a callback stopped llhttp. httptools chains it as a context, but any exception that is
+        # being handled further up takes its place there.
+        self.fault: ProtocolError | None = None
         self.phase = IDLE
         self.size = 0
         self.stream = 0
@@ -104,13 +114,18 @@ class RequestReader:
         self.parser = httptools.HttpRequestParser(self)
         self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % self._body_framing)
 
+    def finish(self, phase: Phase) -> None:
+        """Parse no more: ``phase`` is one in which bytes do not reach llhttp."""
+        self.phase = phase
+        self.parser = _SPENT
+
     # Called by llhttp, in the order of the wire ----------------------------------------------
 
     def on_message_begin(self) -> None:
         if self.phase is not IDLE:
             if self.phase is PRIMING:
                 return
-            raise _refuse("a request after the last one")
+            raise self._refuse("a request after the last one")
         self.phase = HEAD
         self._headers = []
         self._fields = {}
@@ -120,14 +135,14 @@ class RequestReader:
         self._target += part
         self.size += len(part)
         if len(self._target) > self._limits.target_bytes:
-            raise _refuse("the request target is too long", 414)
+            raise self._refuse("the request target is too long", 414)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         limits = self._limits
         headers = self._headers
         self.size = size = self.size + len(name) + len(value) + 4
         if size > limits.header_bytes or len(headers) >= limits.header_count:
-            raise _refuse("the request's header is too large", 431)
+            raise self._refuse("the request's header is too large", 431)
         name = name.lower()
         value = value.rstrip(b" \t")
         headers.append((name, value))
@@ -136,7 +151,7 @@ class RequestReader:
             if name not in fields:
                 fields[name] = value
             elif name == b"host":
-                raise _refuse("more than one Host header")
+                raise self._refuse("more than one Host header")
             else:
                 fields[name] += b", " + value
 
@@ -144,20 +159,44 @@ class RequestReader:
         if self.phase is PRIMING:
             self.phase = BODY
             return
+        try:
+            self._read_head()
+        except ProtocolError as error:
+            self.fault = error
+            raise
+
+    def on_body(self, data: bytes) -> None:
+        if self.exchanges:
+            # The newest exchange, or none when this request's answer did not wait for its body.
+            self.exchanges[-1].awaits_continue = False
+        self.events.append(DataReceived(self.stream, data))
+
+    def on_message_complete(self) -> None:
+        self.size = 0
+        if self.phase is BODY:
+            self.events.append(RequestEnded(self.stream))
+            self.end_message()
+
+    def _refuse(self, reason: str, status: int = 400) -> ProtocolError:
+        self.fault = _refuse(reason, status)
+        return self.fault
+
+    def _read_head(self) -> None:
         parser, fields, headers = self.parser, self._fields, self._headers
         # What follows in the same message is trailers: counted against the limits, and dropped
         # (RFC 9110 section 6.5.1).
         self._fields, self._headers = {}, []
+        target, self._target = self._target, b""
         version = parser.get_http_version()
         if version not in _PERSISTENT_BY_DEFAULT:
             raise _refuse(f"HTTP/{version} is not spoken here", 505)
         method = parser.get_method().decode("ascii")
-        _check_target(method, self._target, fields, version, headers)
+        _check_target(method, target, fields, version, headers)
         has_body = _has_body(fields, version)
         upgrade, self._persistent = _connection_options(fields, version)
         if not parser.should_upgrade():
             upgrade = ""
-        waits = has_body and version == "1.1" and _expects_continue(fields)
+        waits = version == "1.1" and _expects_continue(fields) and has_body
         if not has_body:
             self.end_message()
             if upgrade:
@@ -185,21 +224,9 @@ class RequestReader:
         )
         self.events.append(
             RequestReceived(
-                self.stream, method, self._target, headers, version, upgrade, waits, not has_body
+                self.stream, method, target, headers, version, upgrade, waits, not has_body
             )
         )
-
-    def on_body(self, data: bytes) -> None:
-        if self.exchanges:
-            # The newest exchange, or none when this request's answer did not wait for its body.
-            self.exchanges[-1].awaits_continue = False
-        self.events.append(DataReceived(self.stream, data))
-
-    def on_message_complete(self) -> None:
-        self.size = 0
-        if self.phase is BODY:
-            self.events.append(RequestEnded(self.stream))
-            self.end_message()
 
     def end_message(self) -> None:
         """The next byte starts another request, if the last one allows another."""

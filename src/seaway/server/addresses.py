@@ -24,8 +24,7 @@ def bind_all(config: ServerConfig) -> list[socket.socket]:
     """Bind every address of ``config``: all of them, or `ConfigurationError` and none."""
     bound: list[socket.socket] = []
     try:
-        for text in config.bind:
-            bound.append(bind(text))
+        bound.extend(map(bind, config.bind))
     except BaseException:
         close_all(bound)
         raise

@@ -51,8 +51,10 @@ class Context:
         "draining",
         "http_limits",
         "loop",
+        "nobody",
         "now",
         "open",
+        "refused",
         "running",
         "state",
     )
@@ -73,6 +75,27 @@ class Context:
         self.open: set[OpenConnection] = set()
         self.running: set[Running] = set()
         self.draining = False
+        #: Set once nothing is open and nothing runs; watched while draining only.
+        self.nobody = asyncio.Event()
+        #: Connections over the limit since the last sweep.
+        self.refused = 0
         self.http_limits = HttpLimits(config.max_header_bytes, config.max_headers)
         #: What every response gets beside Date, which `protocol.http1` adds.
         self.default_headers: Headers = [(b"server", b"seaway")] if config.server_header else []
+
+    def left(self, connection: OpenConnection) -> None:
+        """A connection is gone."""
+        self.open.discard(connection)
+        if self.draining:
+            self.notice_nobody()
+
+    def finished(self, run: Running) -> None:
+        """The application has ended one of its runs."""
+        self.running.discard(run)
+        if self.draining:
+            self.notice_nobody()
+
+    def notice_nobody(self) -> None:
+        """Set `nobody` if that is so."""
+        if not self.open and not self.running:
+            self.nobody.set()

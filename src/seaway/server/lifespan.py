@@ -69,10 +69,11 @@ class Lifespan:
 
     async def _exchange(self, kind: str, task: asyncio.Task[None]) -> Message | None:
         """Send one event; the application's reply, or None when it ended without one."""
-        self._reply = asyncio.get_running_loop().create_future()
+        self._reply = reply = asyncio.get_running_loop().create_future()
         self._inbox.put_nowait({"type": kind})
-        await asyncio.wait([self._reply, task], return_when=asyncio.FIRST_COMPLETED)
-        return self._reply.result() if self._reply.done() else None
+        either: list[asyncio.Future[Any]] = [reply, task]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        return reply.result() if reply.done() else None
 
     def _started_without_reply(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()

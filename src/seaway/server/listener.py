@@ -65,6 +65,9 @@ class Listener:
             except Exception as error:  # noqa: BLE001 - one connection must not stop the sweep
                 log_event(server_log, logging.ERROR, "sweep_failed", error)
                 connection.abort()
+        if context.refused:
+            log_event(server_log, logging.WARNING, "connections_refused", count=context.refused)
+            context.refused = 0
         self._timer = context.loop.call_later(self._tick, self._sweep)
 
     def stop_accepting(self) -> None:
@@ -79,21 +82,21 @@ class Listener:
         context.draining = True
         context.now = context.loop.time()
         self.stop_accepting()
-        until = context.now + timeout
         for count, connection in enumerate(list(context.open)):
             connection.drain()
             if count % _DRAIN_SLICE == 0:
                 await asyncio.sleep(0)
-        while (context.open or context.running) and context.loop.time() < until:
-            await asyncio.sleep(min(self._tick, 0.05))
-        await self._cut_off()
+        context.notice_nobody()
+        try:
+            async with asyncio.timeout(timeout):
+                await context.nobody.wait()
+        except TimeoutError:
+            await self._cut_off()
 
     async def _cut_off(self) -> None:
         context = self._context
-        if context.open or context.running:
-            left, running = len(context.open), len(context.running)
-            event = "drain_timeout"
-            log_event(server_log, logging.WARNING, event, connections=left, requests=running)
+        counts = {"connections": len(context.open), "requests": len(context.running)}
+        log_event(server_log, logging.WARNING, "drain_timeout", **counts)
         tasks = [each.task for each in context.running if each.task is not None]
         for connection in list(context.open):
             connection.abort()

@@ -86,9 +86,7 @@ class Runner:
         server = Server(self._app, self._config, sockets)
         await server.start()
         urls = [url(sock, tls=self._config.tls) for sock in sockets]
-        self._announce(
-            Announcement(urls, 1, self._loop_name, name_of(self._app), server.details)
-        )
+        self._announce(Announcement(urls, 1, self._loop_name, name_of(self._app), server.details))
         await self._stop.wait()
         await self._finish(server)
 
@@ -106,9 +104,7 @@ class Runner:
             stopping.result()
 
 
-def run(
-    app: Application, config: ServerConfig, *, announce: Announce = print_announcement
-) -> None:
+def run(app: Application, config: ServerConfig, *, announce: Announce = print_announcement) -> None:
     """Serve ``app`` from this process and thread until it is told to stop.
 
     Raises `ConfigurationError`.

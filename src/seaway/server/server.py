@@ -67,9 +67,10 @@ def loop_factory(name: str) -> tuple[str, Callable[[], asyncio.AbstractEventLoop
     if name != "asyncio":
         try:
             import uvloop
+            from uvloop._version import __version__ as version
         except ImportError as error:
             if name == "uvloop":
                 raise ConfigurationError("uvloop is not installed.") from error
         else:
-            return f"uvloop {uvloop.__version__}", uvloop.new_event_loop
+            return f"uvloop {version}", uvloop.new_event_loop
     return "asyncio", asyncio.new_event_loop

@@ -15,7 +15,7 @@ from django.test import AsyncClient
 
 from seaway import pool
 from seaway.auth import Visitor
-from seaway.conf import get_settings, layer_home
+from seaway.conf import layer_home, seaway_settings
 from seaway.connections.connection import Connection
 from seaway.connections.registry import ConnectionRegistry, Limits
 from seaway.dialects.seaway import DIALECT
@@ -103,7 +103,7 @@ class TopicClient:
             self._session_key = browser.session.session_key
         home = layer_home()
         await home.adopt()
-        options = get_settings()
+        options = seaway_settings()
         limits = Limits(options.MAX_JOINS, options.MAX_REQUESTS, options.PING_SECONDS)
         self._registry = ConnectionRegistry(home.hub, limits)
         self._connection = Connection(self._registry, Visitor(self._session_key), DIALECT)

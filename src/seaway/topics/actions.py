@@ -25,14 +25,9 @@ _UNSUPPORTED_KINDS = {
     inspect.Parameter.VAR_POSITIONAL: "takes any number of arguments",
     inspect.Parameter.VAR_KEYWORD: "takes any keyword arguments",
 }
-#: msgspec's messages and what we make of them. First match wins.
-_PLAIN_WORDS = (
-    (re.compile(r"Object missing required field `(.+?)`(?: - at `\$(.*)`)?$"), "{1}{0} is missing"),
-    (re.compile(r"Object contains unknown field `(.+?)`(?: - at `\$(.*)`)?$"), "{1}{0} is unknown"),
-    (re.compile(r"(.+) - at (?:the )?`?key`? in `\$(.*)`$"), "{1}: key: {0}"),
-    (re.compile(r"(.+) - at `\$(.*)`$"), "{1}: {0}"),
-    (re.compile(r"(Expected `object`, got `.+`)$"), "the arguments as a whole: {0}"),
-)
+#: msgspec's messages, and what we make of them with the path in which it found the fault.
+_MISSING = re.compile(r"Object missing required field `(.+)`")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.+)`")
 
 
 def action(method: F) -> F:
@@ -87,7 +82,7 @@ class Action:
             decoded = self._decoder.decode(bytes(raw) or b"{}")
         except msgspec.ValidationError as exc:
             raise InvalidArguments(_in_plain_words(str(exc))) from exc
-        except (msgspec.DecodeError, RecursionError) as exc:
+        except (ValueError, RecursionError) as exc:
             raise InvalidArguments("The arguments are not valid JSON.") from exc
         values = ((name, getattr(decoded, name)) for name in self._arguments.__struct_fields__)
         return {name: value for name, value in values if value is not msgspec.UNSET}
@@ -142,17 +137,17 @@ def collect(cls: type) -> Mapping[str, Action]:
 
 
 def _in_plain_words(message: str) -> str:
-    for pattern, words in _PLAIN_WORDS:
-        found = pattern.match(message)
+    """From "Object missing required field `x` - at `$.seats[0]`" to "seats[0].x is missing"."""
+    fault, _, place = message.partition(" - at ")
+    path = place.strip("`").removeprefix("$").removeprefix(".")
+    for pattern, words in ((_MISSING, "is missing"), (_UNKNOWN, "is unknown")):
+        found = pattern.fullmatch(fault)
         if found is not None:
-            groups = [group or "" for group in found.groups(default="")]
-            path = groups[1].lstrip(".") if len(groups) > 1 else ""
-            if words.startswith("{1}{0}") and path:
-                path += "."
-            message = words.format(groups[0], path)
-            break
-    message = message.replace("`", "")
-    return f"Invalid arguments: {message[:1].lower()}{message[1:]}."
+            inner = ".".join(filter(None, (path, found[1])))
+            return f"Invalid arguments: {inner} {words}."
+    fault = fault.replace("`", "")
+    fault = fault[:1].lower() + fault[1:]
+    return f"Invalid arguments: {': '.join(filter(None, (path, fault)))}."
 
 
 def _unsupported(struct: type[msgspec.Struct]) -> Iterator[tuple[str, Any]]:

@@ -7,16 +7,15 @@ What must not: routes and connections; an address is a name and how much history
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from asgiref.sync import AsyncToSync, sync_to_async
-from django.core.exceptions import SynchronousOnlyOperation
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 from seaway.conf import seaway_settings, layer_home
+from seaway.exceptions import SyncCallInLoop
 from seaway.layers.base import History, Position, check_size
 from seaway.topics.encoding import encode_event
 
@@ -40,6 +39,7 @@ class TopicAddress(msgspec.Struct, frozen=True):
         :raises UnencodablePayload: JSON cannot carry the payload; nothing is published.
         :raises PayloadTooLarge: it is over ``MAX_EVENT_BYTES``; nothing is published.
         :raises InvalidName: the event's name is not legal; nothing is published.
+        :raises SyncCallInLoop: this thread's event loop is running; use `apublish`.
         :raises LayerUnavailable: the layer did not answer. After a commit it is raised to whoever
             left the atomic block, like an error of any ``on_commit`` callback.
         """
@@ -47,7 +47,7 @@ class TopicAddress(msgspec.Struct, frozen=True):
         data = _checked(event, payload)
         if _deferred(self, data, using):
             return None
-        return layer_home().publish(self.name, data, self.history)
+        return _send(self, data)
 
     async def apublish(
         self, event: str, payload: object = None, *, using: str | None = None
@@ -61,16 +61,16 @@ class TopicAddress(msgspec.Struct, frozen=True):
             waits = _deferred(self, data, using)
         if waits:
             return None
-        return await layer_home().apublish(self.name, data, self.history)
+        return await layer_home().arun(lambda layer: layer.publish(self.name, data, self.history))
 
     def members(self) -> list[dict[str, Any]]:
         """Who is present, from every process: ``id`` and what the topic's ``member`` says."""
         _forbid_running_loop("members")
-        return _decoded(layer_home().members(self.name))
+        return _decoded(layer_home().run(lambda layer: layer.members(self.name)))
 
     async def amembers(self) -> list[dict[str, Any]]:
         """`members` for asynchronous code."""
-        return _decoded(await layer_home().amembers(self.name))
+        return _decoded(await layer_home().arun(lambda layer: layer.members(self.name)))
 
 
 def _checked(event: str, payload: object) -> bytes:
@@ -83,12 +83,12 @@ def _deferred(address: TopicAddress, data: bytes, using: str | None) -> bool:
     """Leave the event to the transaction that is open in this thread, if there is one."""
     if not connections[using or DEFAULT_DB_ALIAS].in_atomic_block:
         return False
-    transaction.on_commit(functools.partial(_send, address, data), using=using)
+    transaction.on_commit(lambda: _send(address, data), using=using)
     return True
 
 
-def _send(address: TopicAddress, data: bytes) -> None:
-    layer_home().publish(address.name, data, address.history)
+def _send(address: TopicAddress, data: bytes) -> Position:
+    return layer_home().run(lambda layer: layer.publish(address.name, data, address.history))
 
 
 def _decoded(members: Mapping[str, bytes]) -> list[dict[str, Any]]:
@@ -96,10 +96,12 @@ def _decoded(members: Mapping[str, bytes]) -> list[dict[str, Any]]:
 
 
 def _forbid_running_loop(method: str) -> None:
+    """Before anything else: inside a transaction nothing would block yet, and the call would be
+    right or wrong by the weather."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return
-    raise SynchronousOnlyOperation(
+    raise SyncCallInLoop(
         f"{method}() would block the event loop that called it: await a{method}() instead."
     )

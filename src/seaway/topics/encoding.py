@@ -13,7 +13,7 @@ other key is an error.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -53,12 +53,22 @@ def encode_event(name: str, payload: object) -> bytes:
     return b'{"event":' + head + b',"data":' + encode_json(payload, "The payload") + b"}"
 
 
+#: How to get at the plain value of a subclass: ``str(SafeString())`` is a SafeString again.
+_PLAIN: tuple[tuple[type, Callable[[Any], object]], ...] = (
+    (str, str.__str__),
+    (int, int.__int__),
+    (float, float.__float__),
+)
+
+
 def _encode_other(value: object) -> object:
     """What msgspec does not know: Django's lazy strings, and subclasses of str, int and float."""
     if isinstance(value, Promise):
         return str(value)
-    for plain in (str, int, float):
-        if isinstance(value, plain):
+    if isinstance(value, bool | tuple) or value is None:
+        raise TypeError("it has a key that is neither a string nor a number.")
+    for base, plain in _PLAIN:
+        if isinstance(value, base):
             return plain(value)
     if isinstance(value, Mapping):
         return dict(value)

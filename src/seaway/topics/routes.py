@@ -37,7 +37,7 @@ class Route:
         if not isinstance(self.template, str) or not self.template:
             return "A route has to be a string that is not empty."
         try:
-            pattern = self._pattern
+            self.shape  # noqa: B018 - compiles the expression
         except (ImproperlyConfigured, re.error) as exc:
             return str(exc)
         literal = _PARAMETER.sub("", self.template)
@@ -48,7 +48,7 @@ class Route:
                 f"Route {self.template!r} can never match: topic names are at most 200 printable "
                 "ASCII characters without spaces, double quotes and backslashes."
             )
-        if "self" in pattern.converters:
+        if "self" in self._pattern.converters:
             return f"Route {self.template!r} has a parameter named 'self'."
         return None
 

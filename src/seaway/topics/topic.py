@@ -116,3 +116,11 @@ class Topic:
     ) -> Position | None:
         """`publish` for asynchronous code."""
         return await self.address.apublish(event, payload, using=using)
+
+    def members(self) -> list[dict[str, Any]]:
+        """Who is present on this topic: see `TopicAddress.members`."""
+        return self.address.members()
+
+    async def amembers(self) -> list[dict[str, Any]]:
+        """`members` for asynchronous code."""
+        return await self.address.amembers()

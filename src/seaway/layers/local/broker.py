@@ -232,7 +232,9 @@ class Session(asyncio.Protocol):
     def _answer_position(self, id_: int, position: Position) -> None:
         self.push(wire.frame(wire.At(id_, position.epoch, position.offset)))
 
-    def _answer(self, answer: wire.Events | wire.Missed | wire.Done | wire.Present | wire.Renewed) -> None:
+    def _answer(
+        self, answer: wire.Events | wire.Missed | wire.Done | wire.Present | wire.Renewed
+    ) -> None:
         try:
             self.push(wire.frame(answer))
         except ProtocolError as error:
@@ -342,7 +344,7 @@ def run(path: Path, *, linger: float, detach: bool) -> None:
 
 def _run_loop(main: Any) -> None:
     try:
-        import uvloop  # noqa: PLC0415  not on every platform
+        import uvloop
     except ImportError:
         asyncio.run(main)
     else:

@@ -105,7 +105,7 @@ class LocalLayer(Layer):
         self._receiver = receiver
         try:
             async with asyncio.timeout(self.timeout):
-                await self._connect_patiently()
+                await self._connect_at_last(stubborn=False)
         except BaseException as error:
             self._receiver = None
             if isinstance(error, TimeoutError):
@@ -342,45 +342,50 @@ class LocalLayer(Layer):
 
     # Connecting ----------------------------------------------------------------------------------
 
-    async def _mend(self) -> None:
+    async def _connect_at_last(self, *, stubborn: bool) -> None:
+        """Try until it works. Only a ``stubborn`` one goes on when no broker can be started."""
         delay = FIRST_DELAY
         while True:
             try:
-                await self._connect_patiently()
-            except (LayerError, ConfigurationError, OSError) as error:
+                await self._connect()
+            except OSError as error:
+                self._trouble = str(error) or "it does not answer"
+            except (LayerUnavailable, ConfigurationError) as error:
+                if not stubborn:
+                    raise
                 self._trouble = str(error)
                 logger.warning("no broker yet: %s", error)
             else:
-                logger.info("back at the %s", self.describe())
                 return
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311  spreads attempts
             delay = min(LAST_DELAY, delay * 2)
 
-    async def _connect_patiently(self) -> None:
-        """Connect; again when a broker quits at the moment that we arrive."""
-        while True:
-            self._place.prepare()
-            link = Link(self, self.lease)
-            try:
-                await self._loop.create_unix_connection(lambda link=link: link, self._place.socket)
-                async with asyncio.timeout(self.timeout):
-                    await asyncio.shield(link.welcomed)
-            except (FileNotFoundError, ConnectionRefusedError):
-                launch = partial(
-                    ensure_broker, self._place, timeout=self.timeout, linger=self._linger
-                )
-                await self._loop.run_in_executor(None, launch)
-            except (OSError, LayerUnavailable) as error:
-                link.abort()
-                self._trouble = str(error) or "it does not answer"
-                await asyncio.sleep(FIRST_DELAY)
-            except BaseException:
-                link.abort()
-                raise
-            else:
-                if link.open:
-                    self._resume(link)
-                    return
+    async def _mend(self) -> None:
+        await self._connect_at_last(stubborn=True)
+        logger.info("back at the %s", self.describe())
+
+    async def _connect(self) -> None:
+        self._place.prepare()
+        try:
+            link = await self._dial()
+        except (FileNotFoundError, ConnectionRefusedError):
+            launch = partial(ensure_broker, self._place, timeout=self.timeout, linger=self._linger)
+            await self._loop.run_in_executor(None, launch)
+            link = await self._dial()
+        self._resume(link)
+
+    async def _dial(self) -> Link:
+        link = Link(self, self.lease)
+        try:
+            await self._loop.create_unix_connection(lambda: link, str(self._place.socket))
+            async with asyncio.timeout(self.timeout):
+                await link.welcomed
+        except BaseException:
+            link.abort()
+            raise
+        if not link.open:
+            raise ConnectionResetError("The broker hung up after the greeting.")
+        return link
 
     def _resume(self, link: Link) -> None:
         self._link = link

@@ -11,7 +11,7 @@ import logging
 import os
 from typing import Protocol, cast
 
-from seaway.exceptions import LayerUnavailable, ProtocolError
+from seaway.exceptions import ProtocolError
 from seaway.layers.local import wire
 
 logger = logging.getLogger("seaway.layers")
@@ -52,7 +52,7 @@ class Link(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         if not self.welcomed.done():
-            self.welcomed.set_exception(LayerUnavailable("The broker hung up at the greeting."))
+            self.welcomed.set_exception(ConnectionResetError("The broker hung up at the greeting."))
             self.welcomed.exception()  # read here: whoever waited may have given up
         self._owner.lost(self)
         if not self.gone.done():

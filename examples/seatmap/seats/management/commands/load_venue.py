@@ -28,7 +28,9 @@ class Command(BaseCommand):
             login = self.demo_login()
         url = options["url"].rstrip("/")
         seats = event.seats.count()
-        self.stdout.write(f"{'Loaded' if created else 'Kept'} {event.venue} with {seats} seats.\n\n")
+        self.stdout.write(
+            f"{'Loaded' if created else 'Kept'} {event.venue} with {seats} seats.\n\n"
+        )
         self.stdout.write(f"  Seat map  {url}/   (open it in two windows)\n")
         self.stdout.write(f"  Admin     {url}/admin/   ({login})\n\n")
 
@@ -40,4 +42,6 @@ class Command(BaseCommand):
         if not settings.DEBUG:
             return "no login: DEBUG is off, so make one with `manage.py createsuperuser`"
         users.objects.create_superuser(LOGIN, password=LOGIN)
-        return f"log in as {LOGIN} / {LOGIN}: made just now because DEBUG is on, never in production"
+        return (
+            f"log in as {LOGIN} / {LOGIN}: made just now because DEBUG is on, never in production"
+        )

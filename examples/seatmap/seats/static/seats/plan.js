@@ -65,7 +65,6 @@ export class Plan {
     element.querySelector(".mark").setAttribute("href", `#mark-${look}`);
     element.setAttribute("aria-label", `${seat.label}, ${WORDS[look]}`);
     element.setAttribute("aria-pressed", String(look === "mine"));
-    element.setAttribute("aria-disabled", String(look !== "free" && look !== "mine"));
     delete element.dataset.changed;
     if (quiet) return;
     element.getBoundingClientRect(); // starts the animation anew

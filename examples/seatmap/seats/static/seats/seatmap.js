@@ -7,11 +7,13 @@ import { toast } from "./toast.js";
 
 const STATES = {
   connecting: "Connecting",
-  connected: "Live",
-  reconnecting: "Reconnecting",
-  offline: "Offline",
-  closed: "Closed",
+  open: "Live",
+  waiting: "Reconnecting",
+  closed: "Offline: reload the page",
 };
+
+/** Codes of calls that never had an answer. */
+const LOST = new Set(["disconnected", "timeout"]);
 
 const svg = document.querySelector("#plan");
 const plan = new Plan(svg, pick);
@@ -28,7 +30,7 @@ const now = () => Date.now() + ahead;
 connection.on("state", (state) => {
   const chip = document.querySelector("#connection");
   chip.dataset.state = state;
-  chip.querySelector("span").textContent = STATES[state] ?? state;
+  chip.querySelector("span").textContent = STATES[state];
 });
 
 seats.presence.on("change", (members) => {
@@ -43,7 +45,6 @@ seats.presence.on("change", (members) => {
 seats.onSnapshot((snapshot) => {
   me = snapshot.you;
   ahead = snapshot.now - Date.now();
-  showWorker(snapshot.worker);
   const taken = new Map(snapshot.seats.map((seat) => [seat.id, seat]));
   for (const id of plan.ids()) {
     show(taken.get(id) ?? { id, state: "free", by: null, until: null }, { quiet: true });
@@ -51,6 +52,17 @@ seats.onSnapshot((snapshot) => {
 });
 
 seats.on("seat", (seat) => show(seat));
+
+seats.onState(async (state, error) => {
+  if (error) toast(error.message);
+  const line = document.querySelector("#worker");
+  line.hidden = true;
+  const pid = state === "joined" ? await seats.call("worker").catch(() => null) : null;
+  if (pid === null) return;
+  line.hidden = false;
+  line.dataset.pid = pid;
+  line.textContent = `Served by worker process ${pid}`;
+});
 
 /** Paint what a seat is now. */
 function show({ id, state, by, until }, options) {
@@ -120,16 +132,9 @@ async function ask(action, args) {
     return await seats.call(action, args);
   } catch (error) {
     if (error.data?.id) show(error.data);
-    toast(error.code === "disconnected" ? "The connection was lost. Please try again." : error.message);
+    toast(LOST.has(error.code) ? "The connection was lost. Please try again." : error.message);
     return undefined;
   }
-}
-
-function showWorker(pid) {
-  const line = document.querySelector("#worker");
-  line.hidden = pid === undefined;
-  line.dataset.pid = pid ?? "";
-  line.textContent = `Served by worker process ${pid}`;
 }
 
 setInterval(() => {
@@ -140,4 +145,4 @@ setInterval(() => {
   basket.tick(now());
 }, 250);
 
-seats.join().catch((error) => toast(error.message));
+seats.join().catch(() => {}); // onState has told why

@@ -1,0 +1,347 @@
+"""One HTTP/1.1 connection: bytes to events, events to request streams, in their order.
+
+What lives here: the asyncio protocol of a connection until it closes or becomes a WebSocket;
+pipelining, back-pressure, deadlines, and what is answered when no application is asked.
+What must not: ASGI (`http_stream`, `websocket_stream`), parsing (`seaway.protocol`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import cast
+
+from seaway.protocol.events import (
+    DataReceived,
+    Event,
+    Headers,
+    InterimResponse,
+    RequestEnded,
+    RequestReceived,
+    ResponseData,
+    ResponseStarted,
+    StreamReset,
+    ViolationReceived,
+)
+from seaway.protocol.http1 import Http1Connection
+from seaway.server.context import NEVER, Context, OpenConnection
+from seaway.server.flow import Gate
+from seaway.server.http_stream import HttpStream
+from seaway.server.scope import Peer, addresses
+from seaway.server.websocket_stream import WebSocketStream
+
+#: Seconds that a connection is kept half open so that the peer can read our last words: a close
+#: with unread input makes the kernel send a reset, which may overtake them (RFC 9112 section 9.6).
+_LINGER = 2.0
+#: Seconds of silence after which a draining server closes a kept-alive connection: a client in
+#: the middle of a series of requests sends its next one within it, and is told to go with that.
+_DRAIN_SILENCE = 1.0
+
+_REQUEST_TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_OVERLOADED = (
+    b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 5\r\n"
+    b"content-length: 0\r\n\r\n"
+)
+
+Stream = HttpStream | WebSocketStream
+
+
+class HttpConnection(asyncio.Protocol):
+    """The server's end of one connection that speaks HTTP/1.1."""
+
+    __slots__ = (
+        "_closing",
+        "_head_seen",
+        "_incoming",
+        "_queue",
+        "_reading",
+        "_touched",
+        "_violation",
+        "client",
+        "context",
+        "current",
+        "deadline",
+        "gate",
+        "http",
+        "secure",
+        "server",
+        "transport",
+        "writable",
+    )
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.http = Http1Connection(context.http_limits)
+        self.deadline = NEVER
+        self.transport: asyncio.Transport
+        self.client: Peer = None
+        self.server: Peer = None
+        self.secure = False
+        #: False while the transport holds more unsent bytes than ``write_buffer``.
+        self.writable = True
+        #: Opens when `writable` turns True, and when the connection is lost.
+        self.gate = Gate()
+        #: The stream whose response is due; those behind it wait in `_queue`.
+        self.current: Stream | None = None
+        self._queue: deque[Stream] | None = None
+        self._incoming: Stream | None = None
+        self._reading = True
+        self._closing = False
+        self._head_seen = False
+        self._touched = 0.0
+        self._violation: ViolationReceived | None = None
+
+    # From the transport --------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        context = self.context
+        self.transport = cast("asyncio.Transport", transport)
+        if len(context.open) >= context.config.max_connections:
+            context.refused += 1
+            self._closing = True
+            self.transport.write(_OVERLOADED)
+            self.transport.close()
+            return
+        self.client, self.server = addresses(transport)
+        self.secure = transport.get_extra_info("ssl_object") is not None
+        self.transport.set_write_buffer_limits(context.config.write_buffer, 0)
+        context.open.add(self)
+        self._touched = context.now
+        self.deadline = context.now + context.config.header_timeout
+
+    def data_received(self, data: bytes) -> None:
+        if self._closing:
+            return
+        for event in self.http.receive(data):
+            _ON_EVENT[type(event)](self, event)
+        if self._closing:
+            return
+        self._touched = self.context.now
+        self._set_deadline()
+        self.update_reading()
+
+    def eof_received(self) -> bool:
+        for event in self.http.receive_eof():
+            _ON_EVENT[type(event)](self, event)
+        if self.current is None or self._closing:
+            return False
+        # A closed browser tab looks like this as well: the application is told that the client
+        # has gone, but what it still sends may have a reader. TLS cannot be half closed.
+        self.current.disconnect()
+        return not self.secure
+
+    def pause_writing(self) -> None:
+        self.writable = False
+        self.deadline = self.context.now + self.context.config.idle_timeout
+
+    def resume_writing(self) -> None:
+        self.writable = True
+        self._set_deadline()
+        self.gate.open()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._closing = True
+        self.context.left(self)
+        self._queue = None
+        if self.current is not None:
+            self.current.lost()
+        self.gate.open()
+
+    # Events --------------------------------------------------------------------------------------
+
+    def _on_request(self, event: RequestReceived) -> None:
+        make = WebSocketStream if event.upgrade == "websocket" else HttpStream
+        stream: Stream = make(self, event)
+        self._incoming = stream
+        self._head_seen = False
+        if self.current is None:
+            self.current = stream
+            stream.start()
+        elif self._queue is None:
+            self._queue = deque((stream,))
+        else:
+            self._queue.append(stream)
+
+    def _on_data(self, event: DataReceived) -> None:
+        if self._incoming is not None:
+            self._incoming.feed(event.data)
+
+    def _on_ended(self, _event: RequestEnded) -> None:
+        if self._incoming is not None:
+            self._incoming.end()
+
+    def _on_reset(self, _event: StreamReset) -> None:
+        if self._incoming is not None:
+            self._incoming.disconnect()
+
+    def _on_violation(self, event: ViolationReceived) -> None:
+        self._violation = event
+        if self._incoming is not None and not self._incoming.ended:
+            self._incoming.disconnect()
+        if self.current is None:
+            self._answer_violation()
+
+    def _answer_violation(self) -> None:
+        """Say what was wrong, if the peer is owed an answer, and close."""
+        violation, stream = self._violation, self.http.answering
+        if violation is not None and stream:
+            self.respond(stream, violation.status, violation.reason)
+        self.close()
+
+    # From the streams ----------------------------------------------------------------------------
+
+    def send(self, event: InterimResponse | ResponseStarted | ResponseData) -> int:
+        """Write one event of the current response; returns its size on the wire.
+
+        Raises `ResponseError` for what HTTP cannot carry: the application's fault.
+        """
+        data = self.http.send(event)
+        if data:
+            self.transport.write(data)
+        return len(data)
+
+    def respond(self, stream: int, status: int, reason: str = "", headers: Headers = []) -> None:  # noqa: B006 - never changed
+        """A whole response that no application made; the connection does not outlive it."""
+        body = f"{status} {_phrase(status)}{': ' if reason else ''}{reason}\n".encode()
+        fields = [
+            *self.context.default_headers,
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+            *headers,
+        ]
+        self.send(ResponseStarted(stream, status, fields))
+        self.send(ResponseData(stream, body, ended=True))
+
+    def response_ended(self, stream: Stream) -> None:
+        """The current response is complete: go on with the next request, or close."""
+        if stream is not self.current or self._closing:
+            return
+        self.current = None
+        if not self.http.keep_alive or (self.context.draining and not self._queue):
+            self.close(linger=not stream.ended)
+        elif self._queue:
+            self.current = self._queue.popleft()
+            self.current.start()
+        elif self._violation is not None:
+            self._answer_violation()
+            return
+        elif self.http.resumable:
+            self.data_received(b"")
+            return
+        self._set_deadline()
+        self.update_reading()
+
+    def response_failed(self, stream: Stream, *, started: bool) -> None:
+        """The application has ended without a complete response."""
+        if stream is not self.current or self._closing:
+            return
+        if started:
+            # Nothing else tells every client that what it has is not whole.
+            self.abort()
+        elif self._violation is not None:
+            self._answer_violation()
+        else:
+            self.respond(stream.number, 500)
+            self.close()
+
+    def upgraded(self, protocol: asyncio.Protocol) -> None:
+        """Hand the transport over to another protocol; nothing of this one stays."""
+        self._closing = True
+        self.current = self._incoming = None
+        self.context.open.discard(self)
+        self.context.open.add(cast("OpenConnection", protocol))
+        if not self._reading:
+            self.transport.resume_reading()
+        self.transport.set_protocol(protocol)
+
+    def update_reading(self) -> None:
+        """Read from the peer unless requests or body parts wait for the application."""
+        incoming = self._incoming
+        waits = bool(self._queue) or (incoming is not None and incoming.full)
+        if waits is self._reading and not self._closing:
+            self._reading = not waits
+            if waits:
+                self.transport.pause_reading()
+            else:
+                self.transport.resume_reading()
+            self._set_deadline()
+
+    # Leaving -------------------------------------------------------------------------------------
+
+    def close(self, *, linger: bool = True) -> None:
+        """Close once everything is sent; with ``linger`` the peer gets time to read it."""
+        if self._closing:
+            return
+        self._closing = True
+        transport = self.transport
+        if linger and not self.secure and transport.can_write_eof():
+            self.deadline = self.context.now + _LINGER
+            if not self._reading:
+                transport.resume_reading()
+            transport.write_eof()
+        else:
+            self.deadline = self.context.now + self.context.config.idle_timeout
+            transport.close()
+
+    def abort(self) -> None:
+        self._closing = True
+        self.transport.abort()
+
+    def drain(self) -> None:
+        if self.current is not None or self._closing or self.http.head_pending:
+            return
+        now = self.context.now
+        if now - self._touched > _DRAIN_SILENCE:
+            self.close(linger=False)
+        else:
+            self.deadline = min(self.deadline, now + _DRAIN_SILENCE)
+
+    def expire(self) -> None:
+        if self._closing or not self.writable:
+            self.abort()
+        elif self.current is not None:
+            self._on_violation(ViolationReceived(408, "the request's body has stalled"))
+            self.deadline = NEVER
+        elif self.http.head_pending:
+            self.transport.write(_REQUEST_TIMEOUT)
+            self.close()
+        else:
+            self.close(linger=False)
+
+    def _set_deadline(self) -> None:
+        if self._closing or not self.writable:
+            return
+        now, config = self.context.now, self.context.config
+        if self.current is not None:
+            # Only the peer is timed: the application may take as long as it likes.
+            stalls = self._incoming is not None and not self._incoming.ended and self._reading
+            self.deadline = now + config.idle_timeout if stalls else NEVER
+        elif self.http.head_pending:
+            # Not moved by further bytes: a head has to be complete in time, not to progress.
+            if not self._head_seen:
+                self._head_seen = True
+                self.deadline = now + config.header_timeout
+        else:
+            self.deadline = now + (_DRAIN_SILENCE if self.context.draining else config.idle_timeout)
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"
+
+
+_ON_EVENT: dict[type[Event], Callable[[HttpConnection, Event], None]] = cast(
+    "dict[type[Event], Callable[[HttpConnection, Event], None]]",
+    {
+        RequestReceived: HttpConnection._on_request,
+        DataReceived: HttpConnection._on_data,
+        RequestEnded: HttpConnection._on_ended,
+        StreamReset: HttpConnection._on_reset,
+        ViolationReceived: HttpConnection._on_violation,
+    },
+)

@@ -1,0 +1,298 @@
+"""The supervisor: starts worker processes, keeps them alive, replaces them, lets them go.
+
+What lives here: plain synchronous code: one select loop over the workers' sockets and the signals.
+What must not: asyncio, the application (only workers import it).
+
+A worker's life is STARTING, READY, LEAVING. Workers of one generation serve the same code; SIGHUP
+starts the next generation, and the old one leaves only when every new worker is ready.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+
+from seaway.server import logs
+from seaway.server.addresses import bind_all, close_all, tls_context, url
+from seaway.server.application import (
+    Announce,
+    Announcement,
+    StartupFailed,
+    print_announcement,
+)
+from seaway.server.config import ServerConfig
+from seaway.server.logs import log_event, server_log
+from seaway.server.server import loop_factory
+from seaway.server.worker import Order, Report
+from seaway.server.worker_process import LEAVING, READY, STARTING, WorkerProcess
+
+#: Seconds before a crashed worker is replaced: doubled with each crash in a row, up to the most.
+_FIRST_DELAY, _MOST_DELAY = 0.1, 30.0
+#: Seconds of life after which a crash counts as the first one again.
+_LONG_LIFE = 30.0
+#: Seconds that a worker has, beyond the drain timeout, for its application's shutdown.
+_SHUTDOWN_GRACE = 10.0
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+
+
+class Supervisor:
+    """Serves ``application`` ("module:attribute") with ``config.workers`` processes."""
+
+    def __init__(
+        self, application: str, config: ServerConfig, announce: Announce = print_announcement
+    ) -> None:
+        self._application = application
+        self._config = config
+        self._announce = announce
+        self._selector = selectors.DefaultSelector()
+        self._sockets: list[socket.socket] = []
+        self._workers: list[WorkerProcess] = []
+        #: When to start workers in place of crashed ones.
+        self._restarts: list[float] = []
+        self._crashes = 0
+        self._generation = 0
+        #: The generation that is to replace the current one, while it starts.
+        self._next: int | None = None
+        self._announced = False
+        self._stopping = False
+        self._failure: StartupFailed | None = None
+        self._pending_signals: list[int] = []
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT. Raises `ConfigurationError` if it cannot start."""
+        tls_context(self._config)
+        loop_factory(self._config.loop)
+        logs.configure(self._config)
+        self._sockets = bind_all(self._config)
+        try:
+            with self._signals(), self._pid_file():
+                self._spawn_generation(0)
+                while self._workers or self._restarts:
+                    self._turn()
+        finally:
+            for worker in self._workers:
+                worker.kill()
+            close_all(self._sockets)
+            self._selector.close()
+        if self._failure is not None:
+            raise self._failure
+
+    # One turn of the loop ------------------------------------------------------------------------
+
+    def _turn(self) -> None:
+        for key, _ in self._selector.select(self._patience()):
+            if isinstance(key.data, WorkerProcess):
+                self._listen(key.data)
+            else:
+                self._wake.recv(4096)
+        pending, self._pending_signals = self._pending_signals, []
+        for number in pending:
+            _ON_SIGNAL[number](self)
+        for worker in list(self._workers):
+            if worker.has_ended():
+                self._listen(worker)
+                self._bury(worker)
+        self._meet_deadlines()
+
+    def _patience(self) -> float | None:
+        times = [*self._restarts, *(worker.kill_at for worker in self._workers if worker.kill_at)]
+        return max(0.0, min(times) - time.monotonic()) if times else None
+
+    def _meet_deadlines(self) -> None:
+        now = time.monotonic()
+        for worker in self._workers:
+            if worker.kill_at and worker.kill_at <= now:
+                log_event(server_log, logging.WARNING, "worker_killed", pid=worker.pid)
+                worker.kill()
+        for _ in [due for due in self._restarts if due <= now]:
+            self._spawn(self._generation)
+        self._restarts = [due for due in self._restarts if due > now]
+
+    # Starting ------------------------------------------------------------------------------------
+
+    def _spawn_generation(self, generation: int) -> None:
+        for _ in range(self._config.workers):
+            self._spawn(generation)
+
+    def _spawn(self, generation: int) -> None:
+        fds = [sock.fileno() for sock in self._sockets]
+        order = Order(self._application, self._config, fds)
+        worker = WorkerProcess(order, generation)
+        self._workers.append(worker)
+        self._selector.register(worker.control, selectors.EVENT_READ, worker)
+
+    def _listen(self, worker: WorkerProcess) -> None:
+        """Take in what a worker reports."""
+        for report in worker.reports():
+            if report.failed:
+                self._failed(worker, report)
+            else:
+                self._ready(worker, report)
+        if worker.silent and worker.control in self._selector.get_map():
+            self._selector.unregister(worker.control)
+
+    def _ready(self, worker: WorkerProcess, report: Report) -> None:
+        if worker.state != STARTING:
+            return
+        worker.state = READY
+        generation = [each for each in self._workers if each.generation == worker.generation]
+        if len(generation) < self._config.workers or any(e.state != READY for e in generation):
+            return
+        if not self._announced:
+            self._announced = True
+            urls = [url(sock, tls=self._config.tls) for sock in self._sockets]
+            count = self._config.workers
+            self._announce(
+                Announcement(urls, count, report.loop, self._application, report.details)
+            )
+        if worker.generation == self._next:
+            self._promote(worker.generation)
+
+    def _promote(self, generation: int) -> None:
+        """The new generation serves: the old one may leave."""
+        self._generation, self._next = generation, None
+        self._restarts.clear()
+        log_event(server_log, logging.INFO, "reloaded", generation=generation)
+        for worker in self._workers:
+            if worker.generation != generation:
+                self._dismiss(worker)
+
+    def _failed(self, worker: WorkerProcess, report: Report) -> None:
+        if self._stopping or worker.state == LEAVING:
+            return
+        worker.state = LEAVING
+        if not self._announced:
+            self._failure = self._failure or StartupFailed(report.failed, report.traceback)
+            self._stop()
+        elif worker.generation == self._next:
+            self._abandon_reload(report.failed, report.traceback)
+        else:
+            self._replace(worker, reason=report.failed)
+
+    def _abandon_reload(self, reason: str, traceback: str = "") -> None:
+        """A new worker does not start: the old generation stays."""
+        abandoned, self._next = self._next, None
+        for worker in self._workers:
+            if worker.generation == abandoned:
+                self._dismiss(worker)
+        fields = {"traceback": traceback} if traceback else {}
+        log_event(server_log, logging.ERROR, "reload_failed", reason=reason, **fields)
+
+    # Ending --------------------------------------------------------------------------------------
+
+    def _bury(self, worker: WorkerProcess) -> None:
+        """A process has ended: decide what that means."""
+        self._workers.remove(worker)
+        if worker.control in self._selector.get_map():
+            self._selector.unregister(worker.control)
+        worker.control.close()
+        if worker.state == LEAVING or self._stopping:
+            return
+        reason = worker.cause_of_death()
+        if not self._announced:
+            message = f"A worker has ended before it was ready: {reason}."
+            self._failure = self._failure or StartupFailed(message)
+            self._stop()
+        elif worker.generation == self._next:
+            self._abandon_reload(reason)
+        else:
+            self._replace(worker, reason=reason)
+
+    def _replace(self, worker: WorkerProcess, *, reason: str) -> None:
+        """Start another worker in place of this one, after a delay that grows with the crashes."""
+        now = time.monotonic()
+        lived = now - worker.started_at
+        self._crashes = 0 if lived >= _LONG_LIFE else self._crashes + 1
+        delay = min(_MOST_DELAY, _FIRST_DELAY * 2.0 ** min(self._crashes, 16))
+        self._restarts.append(now + delay)
+        log_event(
+            server_log,
+            logging.ERROR,
+            "worker_died",
+            pid=worker.pid,
+            reason=reason,
+            restart_in=round(delay, 1),
+        )
+
+    def _dismiss(self, worker: WorkerProcess) -> None:
+        """Let a worker finish and go."""
+        if worker.kill_at is None:
+            patience = self._config.drain_timeout + _SHUTDOWN_GRACE
+            worker.leave(time.monotonic() + patience)
+
+    def _stop(self) -> None:
+        """Let every worker finish and go; asked again, end them at once."""
+        if self._stopping:
+            for worker in self._workers:
+                worker.kill()
+            return
+        self._stopping = True
+        self._restarts.clear()
+        for worker in self._workers:
+            self._dismiss(worker)
+
+    def _reload(self) -> None:
+        if self._stopping or self._next is not None or not self._announced:
+            return
+        self._next = self._generation + 1
+        log_event(server_log, logging.INFO, "reloading", generation=self._next)
+        self._spawn_generation(self._next)
+
+    def _reap(self) -> None:
+        """SIGCHLD: every turn looks for ended workers anyway."""
+
+    # Surroundings --------------------------------------------------------------------------------
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self._pending_signals.append(number)
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Handle signals in the select loop; the former handlers return at the end."""
+        self._wake, waker = socket.socketpair()
+        self._wake.setblocking(False)
+        waker.setblocking(False)
+        self._selector.register(self._wake, selectors.EVENT_READ)
+        former_fd = signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
+        former = {number: signal.signal(number, self._note) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, handler)
+            signal.set_wakeup_fd(former_fd)
+            self._wake.close()
+            waker.close()
+
+    @contextlib.contextmanager
+    def _pid_file(self) -> Iterator[None]:
+        name = self._config.pid_file
+        if name is None:
+            yield
+            return
+        path = Path(name)
+        try:
+            path.write_text(f"{os.getpid()}\n", encoding="ascii")
+        except OSError as error:
+            raise StartupFailed(f"Cannot write the pid file {name}: {error.strerror}.") from error
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+_ON_SIGNAL: dict[int, Callable[[Supervisor], None]] = {
+    signal.SIGTERM: Supervisor._stop,
+    signal.SIGINT: Supervisor._stop,
+    signal.SIGHUP: Supervisor._reload,
+    signal.SIGCHLD: Supervisor._reap,
+}

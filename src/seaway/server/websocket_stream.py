@@ -1,0 +1,350 @@
+"""One WebSocket as an ASGI application sees it, from handshake to close or handoff.
+
+What lives here: the ASGI WebSocket cycle (ASGI WebSocket, version 2.5), the denial response, and
+the extension ``seaway.handoff``.
+What must not: the open connection's bytes (`websocket_sink`).
+
+Until the application takes the connection over, this stream is its handler. Afterwards nothing of
+the stream stays: no scope, no task, no queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import TYPE_CHECKING
+
+from seaway.exceptions import CloseCode, ProtocolError
+from seaway.protocol.events import RequestReceived, ResponseData, ResponseStarted
+from seaway.protocol.websocket.connection import WebSocketConnection
+from seaway.protocol.websocket.handshake import (
+    VERSION_HEADER,
+    Handshake,
+    accept,
+    read_request,
+)
+from seaway.server.asgi_types import ClientDisconnected, Message, Scope
+from seaway.server.flow import Gate
+from seaway.server.handoff import EXTENSION, Handler, Sink
+from seaway.server.logs import access_log, log_event, server_log
+from seaway.server.scope import websocket_scope
+from seaway.server.websocket_sink import WebSocketSink
+
+if TYPE_CHECKING:
+    from seaway.server.connection import HttpConnection
+
+#: Where the conversation stands: nothing answered yet; a response instead of a WebSocket is being
+#: sent; open; over.
+_CONNECTING, _DENYING, _OPEN, _OVER = range(4)
+#: An application that is never made to wait would keep the loop to itself: after so many messages
+#: it yields once.
+_MESSAGES_PER_TURN = 32
+#: What a queued message costs beside its bytes, so that empty ones count as well.
+_MESSAGE_OVERHEAD = 64
+_CLOSE = (b"connection", b"close")
+
+
+class WebSocketStream:
+    """The ASGI side of one WebSocket: receive, send, and the handler before `take`."""
+
+    __slots__ = (
+        "_asked",
+        "_closed",
+        "_connection",
+        "_context",
+        "_gate",
+        "_handler",
+        "_handshake",
+        "_queue",
+        "_queued",
+        "_request",
+        "_sends",
+        "_sink",
+        "_state",
+        "_status",
+        "ended",
+        "full",
+        "number",
+        "task",
+    )
+
+    def __init__(self, connection: HttpConnection, request: RequestReceived) -> None:
+        self._connection: HttpConnection | None = connection
+        self._context = connection.context
+        self._request = request
+        self.number = request.stream
+        self.ended = True
+        self.full = False
+        self.task: asyncio.Task[None] | None = None
+        self._handshake: Handshake
+        self._sink: WebSocketSink | None = None
+        self._handler: Handler | None = None
+        self._state = _CONNECTING
+        self._status = 0
+        self._asked = False
+        self._closed: tuple[int, str] | None = None
+        self._queue: deque[str | bytes] = deque()
+        self._queued = 0
+        self._sends = 0
+        self._gate = Gate()
+
+    def start(self) -> None:
+        """Run the application for this handshake, or refuse it (RFC 6455 section 4.2)."""
+        connection = self._http()
+        try:
+            self._handshake = read_request(self._request)
+        except ProtocolError as error:
+            self._state = _OVER
+            headers = [VERSION_HEADER] if error.status == 426 else []
+            connection.respond(self.number, error.status, error.reason, headers)
+            connection.close()
+            return
+        self._context.running.add(self)
+        self.task = self._context.loop.create_task(self._run())
+
+    def _http(self) -> HttpConnection:
+        assert self._connection is not None  # noqa: S101 - for the type checker: before `_accept`
+        return self._connection
+
+    # From the HTTP connection, before the handshake is answered ----------------------------------
+
+    def feed(self, data: bytes) -> None:
+        """Nothing: `protocol.http1` holds what follows an upgrade request."""
+
+    def end(self) -> None:
+        """Nothing: an upgrade request has no body."""
+
+    def disconnect(self) -> None:
+        """The client has given up."""
+        self.on_close(CloseCode.ABNORMAL, "")
+
+    def lost(self) -> None:
+        """The connection is gone."""
+        self.disconnect()
+
+    # From the sink, until the application takes over ---------------------------------------------
+
+    def on_message(self, data: str | bytes) -> None:
+        self._queue.append(data)
+        self._queued += len(data) + _MESSAGE_OVERHEAD
+        if self._queued > self._context.config.body_buffer and self._sink is not None:
+            self.full = True
+            self._sink.pause_reading()
+        self._gate.open()
+
+    def on_writable(self) -> None:
+        if self._handler is not None:
+            self._handler.on_writable()
+        self._gate.open()
+
+    def on_close(self, code: int, reason: str) -> None:
+        if self._closed is None:
+            self._closed = (int(code), reason)
+        self._gate.open()
+
+    # The application's side ----------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        connection = self._http()
+        scope: Scope = websocket_scope(
+            self._context,
+            self._request,
+            connection.client,
+            connection.server,
+            secure=connection.secure,
+            subprotocols=list(self._handshake.subprotocols),
+            extensions={"websocket.http.response": {}, EXTENSION: {"take": self.take}},
+        )
+        del connection
+        failed = False
+        try:
+            await self._context.app(scope, self.receive, self.send)
+        except (ClientDisconnected, asyncio.CancelledError):
+            failed = True
+        except Exception as error:  # noqa: BLE001 - whatever it is, it ends this connection only
+            failed = True
+            self._log_failure("application_failed", error)
+        self._context.finished(self)
+        self.task = None
+        self._finish(failed=failed)
+
+    def _finish(self, *, failed: bool) -> None:
+        if self._sink is not None:
+            if failed:
+                self._sink.close(CloseCode.INTERNAL_ERROR)
+            elif self._handler is None:
+                self._sink.close(CloseCode.NORMAL)
+        elif self._state != _OVER:
+            if not failed and self._closed is None:
+                self._log_failure("incomplete_response" if self._state else "no_response")
+            self._http().response_failed(self, started=self._state == _DENYING)
+            self._log_refusal(500)
+        self._connection = None
+
+    def _log_failure(self, event: str, error: BaseException | None = None) -> None:
+        log_event(server_log, logging.ERROR, event, error, method="WEBSOCKET", path=self._path())
+
+    def _path(self) -> str:
+        return self._request.target.partition(b"?")[0].decode("latin-1")
+
+    def _client(self) -> str:
+        connection = self._connection
+        return connection.client[0] if connection and connection.client else "unix"
+
+    def _log_refusal(self, status: int) -> None:
+        if self._context.config.access_log:
+            path, client = self._path(), self._client()
+            event = "websocket_refused"
+            log_event(access_log, logging.INFO, event, path=path, status=status, client=client)
+
+    async def receive(self) -> Message:
+        """ASGI's receive: connect, messages, disconnect."""
+        if not self._asked:
+            self._asked = True
+            return {"type": "websocket.connect"}
+        while not self._queue:
+            if self._closed is not None:
+                code, reason = self._closed
+                return {"type": "websocket.disconnect", "code": code, "reason": reason}
+            await self._gate.wait(self._context.loop)
+        data = self._queue.popleft()
+        self._queued -= len(data) + _MESSAGE_OVERHEAD
+        if self.full and not self._queue and self._sink is not None:
+            self.full = False
+            self._sink.resume_reading()
+        if isinstance(data, str):
+            return {"type": "websocket.receive", "text": data}
+        return {"type": "websocket.receive", "bytes": data}
+
+    async def send(self, message: Message) -> None:
+        """ASGI's send. Raises `ClientDisconnected` once the connection is gone."""
+        kind = message["type"]
+        if kind == "websocket.send" and self._state == _OPEN:
+            await self._send_message(message)
+            return
+        if self._closed is not None:
+            raise ClientDisconnected
+        handle = _ON_SEND.get((self._state, kind))
+        if handle is None:
+            stands = ("before accept", "in a denial", "while open", "after the end")[self._state]
+            raise RuntimeError(f"Unexpected ASGI message {kind!r} {stands}.")
+        await handle(self, message)
+
+    async def _send_message(self, message: Message) -> None:
+        sink = self._sink
+        if self._closed is not None or sink is None:
+            raise ClientDisconnected
+        text = message.get("text")
+        sink.send(message["bytes"] if text is None else text)
+        self._sends += 1
+        if not sink.writable:
+            while not sink.writable:
+                if self._closed is not None:
+                    raise ClientDisconnected
+                await self._gate.wait(self._context.loop)
+        elif self._sends % _MESSAGES_PER_TURN == 0:
+            await asyncio.sleep(0)
+
+    async def _accept(self, message: Message) -> None:
+        connection = self._http()
+        config = self._context.config
+        headers, deflate = accept(
+            self._handshake,
+            subprotocol=message.get("subprotocol"),
+            deflate=config.websocket_compression,
+        )
+        default = self._context.default_headers
+        headers = [*headers, *default, *message.get("headers", ())]
+        connection.send(ResponseStarted(self.number, 101, headers))
+        transport = connection.transport
+        websocket = WebSocketConnection(config.max_message_bytes, deflate)
+        self._sink = sink = WebSocketSink(self._context, transport, websocket, self)
+        if config.access_log:
+            sink.log_at_close(self._path(), self._client())
+        self._state = _OPEN
+        connection.upgraded(sink)
+        early = connection.http.upgrade()
+        self._connection = None
+        if early:
+            sink.data_received(early)
+
+    async def _close(self, message: Message) -> None:
+        assert self._sink is not None  # noqa: S101 - for the type checker: the state is open
+        self._state = _OVER
+        code = message.get("code", CloseCode.NORMAL)
+        self._sink.close(code, message.get("reason") or "")
+
+    async def _refuse(self, _message: Message) -> None:
+        """Closed before it was accepted: 403 (ASGI WebSocket, "Close - send event")."""
+        connection = self._http()
+        self._state = _OVER
+        connection.respond(self.number, 403)
+        connection.close()
+        self._log_refusal(403)
+
+    async def _deny(self, message: Message) -> None:
+        self._state = _DENYING
+        self._status = message["status"]
+        headers = [*self._context.default_headers, *message.get("headers", ()), _CLOSE]
+        self._http().send(ResponseStarted(self.number, self._status, headers))
+
+    async def _deny_body(self, message: Message) -> None:
+        connection = self._http()
+        more = message.get("more_body", False)
+        data = bytes(message.get("body", b""))
+        connection.send(ResponseData(self.number, data, not more))
+        if not more:
+            self._state = _OVER
+            self._log_refusal(self._status)
+            connection.response_ended(self)
+        else:
+            while not connection.writable and self._closed is None:
+                await connection.gate.wait(self._context.loop)
+
+    # The handoff ---------------------------------------------------------------------------------
+
+    def take(self, handler: Handler) -> Sink:
+        """``seaway.handoff``: ``handler`` gets everything from now on; returns its sink.
+
+        Raises `ClientDisconnected` if the connection is gone already, and RuntimeError before
+        ``websocket.accept`` and the second time.
+        """
+        sink = self._sink
+        if sink is None or self._state != _OPEN:
+            raise RuntimeError("seaway.handoff needs an accepted, open WebSocket.")
+        if self._handler is not None:
+            raise RuntimeError("seaway.handoff was taken already.")
+        if self._closed is not None:
+            raise ClientDisconnected
+        self._handler = handler
+        self._state = _OVER
+        if self._queue:
+            # Until the loop's next turn this stream goes on to queue, so that order holds.
+            self._context.loop.call_soon(self._hand_over, sink, handler)
+        else:
+            self._pass_to(sink, handler)
+        return sink
+
+    def _pass_to(self, sink: WebSocketSink, handler: Handler) -> None:
+        sink.handler = handler
+        if self.full:
+            self.full = False
+            sink.resume_reading()
+
+    def _hand_over(self, sink: WebSocketSink, handler: Handler) -> None:
+        """Deliver what came between accept and `take`, then step aside."""
+        queue, self._queue = self._queue, deque()
+        self._pass_to(sink, handler)
+        sink.deliver(queue)
+        if self._closed is not None:
+            sink.report_close()
+
+
+_ON_SEND = {
+    (_CONNECTING, "websocket.accept"): WebSocketStream._accept,
+    (_CONNECTING, "websocket.close"): WebSocketStream._refuse,
+    (_CONNECTING, "websocket.http.response.start"): WebSocketStream._deny,
+    (_DENYING, "websocket.http.response.body"): WebSocketStream._deny_body,
+    (_OPEN, "websocket.close"): WebSocketStream._close,
+}

@@ -1,0 +1,156 @@
+"""The demo served by two workers, and Chromium windows that look at it.
+
+What lives here: fixtures. What must not: tests; starting the demo itself (`project`).
+
+Playwright's synchronous API keeps a loop in this thread, where Django then refuses to work: so the
+browser lives no longer than its module, and what these tests do to the data they do from outside.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.demo.project import PATIENCE, Project, Server
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+#: No sandbox: tests may run as root. The rest keeps it from phoning anywhere.
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    executable = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if executable is None:
+        pytest.skip(f"Chromium is not installed: none of {', '.join(CHROMIUM)} is on the PATH.")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        pytest.skip(
+            "Chromium is not installed: there is one, but Playwright, which drives it, is not."
+        )
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def project() -> Iterator[Project]:
+    """In a short directory: the path of the broker's socket has to fit into 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="sw-") as directory:
+        project = Project(Path(directory), grace_seconds=1)
+        project.build()
+        yield project
+
+
+@pytest.fixture(scope="module")
+def server(browser: Browser, project: Project) -> Iterator[Server]:
+    server = Server(project)
+    try:
+        server.wait_until_up()
+        yield server
+    finally:
+        server.stop()
+
+
+class Window:
+    """A browser window that shows the seat map."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.errors: list[str] = []
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def open(self, url: str) -> Window:
+        self.page.goto(url)
+        self.is_live()
+        return self
+
+    def is_live(self) -> None:
+        """Connected, and the topic joined: the worker that serves the window has told its id."""
+        self.sees('#connection[data-state="open"]')
+        self.sees("#worker")
+
+    @property
+    def worker(self) -> int:
+        return int(self.page.locator("#worker").get_attribute("data-pid") or 0)
+
+    def sees(self, selector: str) -> None:
+        self.page.wait_for_selector(selector, state="visible", timeout=PATIENCE * 1000)
+
+    def shows(self, seat: int, look: str) -> None:
+        self.sees(f'#seat-{seat}[data-look="{look}"]')
+
+    def says(self, text: str) -> None:
+        self.sees(f".toast:has-text({text!r})")
+
+    def click(self, seat: int) -> None:
+        self.page.click(f"#seat-{seat}")
+
+    def hold(self, seat: int) -> None:
+        self.click(seat)
+        self.shows(seat, "mine")
+
+
+class Windows:
+    """Opens windows; each is a visitor of its own unless it is told whose."""
+
+    def __init__(self, browser: Browser, url: str) -> None:
+        self.browser = browser
+        self.url = url
+        self.contexts: list[BrowserContext] = []
+        self.opened: list[Window] = []
+
+    def visitor(self, **options: object) -> BrowserContext:
+        context = self.browser.new_context(**options)  # type: ignore[arg-type] # passed through
+        self.contexts.append(context)
+        return context
+
+    def open(self, visitor: BrowserContext | None = None) -> Window:
+        window = Window((visitor or self.visitor()).new_page())
+        self.opened.append(window)
+        return window.open(self.url)
+
+    def open_pair(self) -> tuple[Window, Window]:
+        """Two visitors who are served by different workers."""
+        first = self.open()
+        for _ in range(20):
+            second = self.open()
+            if second.worker != first.worker:
+                return first, second
+            self.contexts.pop().close()
+        raise AssertionError("Twenty windows, and one worker served them all.")
+
+
+@pytest.fixture
+def windows(browser: Browser, server: Server) -> Iterator[Windows]:
+    windows = Windows(browser, server.url)
+    yield windows
+    for context in windows.contexts:
+        context.close()
+    assert [error for window in windows.opened for error in window.errors] == []
+
+
+@pytest.fixture(scope="module")
+def free_seat(project: Project) -> Callable[[], int]:
+    """A seat that no other test uses, each time it is called."""
+    names = itertools.chain(*([f"Stalls {row}{n}" for n in range(5, 14)] for row in "FGHJK"))
+    return lambda: project.seat(next(names))

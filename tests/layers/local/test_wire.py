@@ -1,0 +1,118 @@
+"""The broker's wire: what goes in comes out, however it is cut; nonsense is refused."""
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seaway.exceptions import ProtocolError
+from seaway.layers.local import wire
+
+IDS = st.integers(0, 2**53)
+NAMES = st.text(max_size=30)
+DATA = st.binary(max_size=200)
+REQUESTS = st.one_of(
+    st.builds(wire.Hello, IDS, st.floats(0, 100)),
+    st.builds(wire.Publish, IDS, NAMES, DATA, IDS, st.floats(0, 100)),
+    st.builds(wire.Watch, IDS, NAMES),
+    st.builds(wire.Unwatch, IDS, NAMES),
+    st.builds(wire.Where, IDS, NAMES),
+    st.builds(wire.Read, IDS, NAMES, NAMES, IDS, IDS),
+    st.builds(wire.Enter, IDS, NAMES, st.dictionaries(NAMES, DATA, max_size=3)),
+    st.builds(wire.Leave, IDS, NAMES, NAMES),
+    st.builds(wire.Members, IDS, NAMES),
+    st.builds(wire.Renew, IDS),
+)
+REPLIES = st.one_of(
+    st.builds(wire.Welcome, IDS, IDS),
+    st.builds(wire.At, IDS, NAMES, IDS),
+    st.builds(wire.Done, IDS),
+    st.builds(wire.Events, IDS, NAMES, IDS, IDS, st.lists(DATA, max_size=3)),
+    st.builds(wire.Missed, IDS, NAMES, IDS),
+    st.builds(wire.Present, IDS, st.dictionaries(NAMES, DATA, max_size=3)),
+    st.builds(wire.Renewed, IDS, st.booleans()),
+    st.builds(wire.Refused, IDS, NAMES),
+    st.builds(wire.Published, NAMES, NAMES, IDS, DATA),
+    st.builds(
+        wire.Changed, NAMES, st.dictionaries(NAMES, DATA, max_size=3), st.lists(NAMES, max_size=3)
+    ),
+)
+
+
+def cut(data: bytes, points: list[int]) -> list[bytes]:
+    edges = [0, *sorted(point % (len(data) + 1) for point in points), len(data)]
+    return [data[start:stop] for start, stop in zip(edges, edges[1:], strict=False)]
+
+
+@settings(deadline=None)
+@given(st.lists(REQUESTS, max_size=8), st.lists(st.integers(0, 10_000), max_size=12))
+def test_requests_survive_any_cut(messages: list[wire.Request], points: list[int]) -> None:
+    parser = wire.requests()
+    pieces = cut(b"".join(map(wire.frame, messages)), points)
+    assert [message for piece in pieces for message in parser.feed(piece)] == messages
+
+
+@settings(deadline=None)
+@given(st.lists(REPLIES, max_size=8), st.lists(st.integers(0, 10_000), max_size=12))
+def test_replies_survive_any_cut(messages: list[wire.Reply], points: list[int]) -> None:
+    parser = wire.replies()
+    pieces = cut(b"".join(map(wire.frame, messages)), points)
+    assert [message for piece in pieces for message in parser.feed(piece)] == messages
+
+
+@settings(deadline=None)
+@given(st.lists(st.binary(max_size=40), max_size=5))
+def test_any_bytes_are_messages_or_a_protocol_error(pieces: list[bytes]) -> None:
+    parser = wire.requests()
+    try:
+        for piece in pieces:
+            for message in parser.feed(piece):
+                assert isinstance(message, wire.Request)
+    except ProtocolError as error:
+        assert "\n" not in error.reason
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=60))
+def test_any_body_is_a_message_or_a_protocol_error(body: bytes) -> None:
+    framed = len(body).to_bytes(4, "big") + body
+    try:
+        [message] = wire.requests().feed(framed)
+    except ProtocolError:
+        return
+    assert isinstance(message, wire.Request)
+
+
+def test_a_large_message_in_small_pieces() -> None:
+    message = wire.Publish(1, "topic", b"x" * 3_000_000, 0, 1.0)
+    parser, framed = wire.requests(), wire.frame(message)
+    found = []
+    for start in range(0, len(framed), 4096):
+        found += parser.feed(framed[start : start + 4096])
+    assert found == [message]
+
+
+def test_a_frame_that_is_too_long_is_refused_before_it_has_come() -> None:
+    with pytest.raises(ProtocolError, match="over the limit"):
+        wire.requests().feed((wire.MAX_FRAME + 1).to_bytes(4, "big") + b"x")
+
+
+def test_a_message_that_is_too_long_is_not_sent() -> None:
+    with pytest.raises(ProtocolError, match="over the limit"):
+        wire.frame(wire.Publish(1, "topic", bytes(wire.MAX_FRAME), 0, 1.0))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", "text", 7, None, [], [99, 1], [2], [2, "id", "topic"], [1, 1, "t", "text", 0, 1.0]],
+)
+def test_what_is_no_request_is_refused(content: object) -> None:
+    body = msgspec.msgpack.encode(content) if content != b"" else b""
+    with pytest.raises(ProtocolError, match="not a message"):
+        wire.requests().feed(len(body).to_bytes(4, "big") + body)
+
+
+def test_text_that_is_not_utf8_is_refused() -> None:
+    body = wire.frame(wire.Watch(1, "abc"))[4:].replace(b"abc", b"a\xffc")
+    with pytest.raises(ProtocolError, match="not a message"):
+        wire.requests().feed(len(body).to_bytes(4, "big") + body)
