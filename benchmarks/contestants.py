@@ -66,7 +66,7 @@ def call(action: str, arguments: str = "{}") -> str:
 
 def _seaway(application: str) -> Callable[[int], list[str]]:
     return lambda port: python(
-        "-m", "seaway.server.cli", application, "--host", "127.0.0.1", "--port", str(port)
+        "-m", "seaway.server.cli", "serve", application, "--bind", f"127.0.0.1:{port}"
     )
 
 

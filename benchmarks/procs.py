@@ -28,6 +28,8 @@ BUILD = HERE / "build"
 #: A load whose own core is busier than this may have been the bottleneck.
 BUSY_LOAD = 0.9
 START_SECONDS = 30.0
+#: The environment variable by which a server's processes are known.
+MARK = "BENCHMARK_SERVER"
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
@@ -130,14 +132,19 @@ class Server:
     ) -> None:
         self.name = name
         self.port = free_port()
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the server)
+        #: Seaway's broker is found below the directory for temporary files: a fresh one, so that
+        #: it is this server's own, with nothing in it.
+        self._directory = tempfile.TemporaryDirectory(prefix="bench-")
+        self._log = (Path(self._directory.name) / "log").open("w+b")
         self._process = subprocess.Popen(
             command(self.port),
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,
             cwd=HERE.parent,
-            env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"} | (environment or {}),
+            env=os.environ
+            | {MARK: self._directory.name, "TMPDIR": self._directory.name}
+            | (environment or {}),
             preexec_fn=_prepare(cores()[0]),  # noqa: PLW1509 (the benchmark has no threads)
         )
 
@@ -172,18 +179,23 @@ class Server:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        for pid in everyone[1:]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        for pid in everyone:
+            if pid != self._process.pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         self._log.close()
+        self._directory.cleanup()
 
     def processes(self) -> list[int]:
-        """The ids of the server's processes, its first one first."""
-        found = [self._process.pid]
-        for pid in found:
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                for task in Path(f"/proc/{pid}/task").iterdir():
-                    found += map(int, (task / "children").read_text().split())
+        """The ids of the server's processes, the broker's too, which is nobody's child: they are
+        known by what they have inherited in their environment."""
+        mark = f"{MARK}={self._directory.name}".encode()
+        found = []
+        for process in Path("/proc").iterdir():
+            if process.name.isdigit():
+                with contextlib.suppress(OSError):
+                    if mark in (process / "environ").read_bytes().split(b"\0"):
+                        found.append(int(process.name))
         return found
 
     def cpu(self) -> Usage:

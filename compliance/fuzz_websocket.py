@@ -113,9 +113,10 @@ def check(sample: bytes) -> None:
 def _agree(whole: list[Plain], reference: list[Plain], deflate: bool) -> bool:
     """Equal, but for where we are meant to differ.
 
-    We refuse a frame by its header, lengths in a longer form than needed, what is over the limit, and text at
-    its first invalid fragment; the reference wants the whole frame, runs without a limit, and sees text when it is
-    complete. It inflates a fragmented message frame by frame, and so may refuse one before us.
+    We refuse a frame by its header, lengths in a longer form than needed, what is over the limit,
+    and text at its first invalid fragment; the reference wants the whole frame, runs without a
+    limit, and sees text when it is complete. It inflates a fragmented message frame by frame, and
+    so may refuse one before us.
     """
     ours_end = whole[-1] if whole else ("", None)
     theirs_end = reference[-1] if reference else ("", None)

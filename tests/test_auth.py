@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -81,7 +81,7 @@ class TestWithACookie:
         assert identity.session.session_key is None
 
     def test_an_expired_session_ends_it(self, visitor: Visitor) -> None:
-        Session.objects.update(expire_date=timezone.now() - datetime.timedelta(seconds=1))
+        Session.objects.update(expire_date=timezone.now() - dt.timedelta(seconds=1))
         assert visitor.load_user() == AnonymousUser()
 
     def test_a_new_password_ends_it(self, ann: User, visitor: Visitor) -> None:

@@ -1,4 +1,4 @@
-"""The import order of the house: each floor imports itself and the floors above it, nothing below."""
+"""The import order of the house: a floor imports itself and the floors above it, nothing below."""
 
 import ast
 from pathlib import Path

@@ -6,11 +6,13 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import connection
+from django.db import connections
 from django.test import override_settings
+from pytest_django import DjangoDbBlocker
 
 from seaway import pool
 from seaway.pool import refresh_connections, run_in_pool, thread_sensitive
@@ -66,6 +68,7 @@ async def test_threads_persist() -> None:
         assert await run_in_pool(threading.get_ident) == first
 
 
+@pytest.mark.django_db(transaction=True)
 async def test_thread_sensitive_code_runs_where_asynchronous_database_code_runs() -> None:
     with thread_sensitive():
         here = await run_in_pool(threading.get_ident)
@@ -73,21 +76,54 @@ async def test_thread_sensitive_code_runs_where_asynchronous_database_code_runs(
     assert here != await run_in_pool(threading.get_ident)
 
 
-@pytest.mark.django_db(transaction=True)
-async def test_an_unusable_connection_is_replaced_before_the_next_function() -> None:
+@pytest.fixture
+def file_database(tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+    """A database whose connections do close; those of SQLite in memory do not."""
+    connections.databases["file"] = {
+        **connections.databases["default"],
+        "NAME": str(tmp_path / "db.sqlite3"),
+        "TEST": {},
+    }
+    with django_db_blocker.unblock():
+        yield "file"
+    del connections.databases["file"]
+
+
+async def test_connections_are_closed_after_a_function_that_may_not_keep_them(
+    file_database: str,
+) -> None:
+    """CONN_MAX_AGE is 0 here: as after a request, nothing stays open."""
+
+    def use() -> bool:
+        connections[file_database].ensure_connection()
+        return connections[file_database].connection is not None
+
+    def is_open() -> bool:
+        return connections[file_database].connection is not None
+
     with override_settings(SEAWAY={"LAYER": "memory://", "THREADS": 1}):
+        assert await run_in_pool(use)
+        assert not await run_in_pool(is_open)
 
-        def break_it() -> None:
-            connection.ensure_connection()
-            connection.close_at = 0
-            connection.errors_occurred = True
 
-        def close_at() -> object:
-            connection.ensure_connection()
-            return connection.close_at
+async def test_a_persistent_connection_stays_until_it_is_too_old(file_database: str) -> None:
+    connections.databases[file_database]["CONN_MAX_AGE"] = 3600
 
-        await run_in_pool(break_it)
-        assert await run_in_pool(close_at) != 0
+    def use() -> int:
+        connections[file_database].ensure_connection()
+        return id(connections[file_database].connection)
+
+    def is_open() -> bool:
+        return connections[file_database].connection is not None
+
+    def age() -> None:
+        connections[file_database].close_at = 0
+
+    with override_settings(SEAWAY={"LAYER": "memory://", "THREADS": 1}):
+        first = await run_in_pool(use)
+        assert await run_in_pool(use) == first
+        await run_in_pool(age)
+        assert not await run_in_pool(is_open)
 
 
 async def test_looking_after_asynchronous_connections_takes_one_hop_a_second(

@@ -17,7 +17,9 @@ TOPIC = "bench/fanout"
 
 #: Seaway's event message around the data, with an offset of four digits: runs are short, so offsets
 #: have one to five, and the average is within a byte of `EVENT_BYTES`.
-_ENVELOPE = '{"type":"event","topic":"%s","offset":1000,"event":"tick","data":{"text":""}}' % TOPIC
+_ENVELOPE = (
+    f'{{"type":"event","topic":"{TOPIC}","offset":1000,"event":"tick","data":{{"text":""}}}}'
+)
 
 #: The data of Seaway's event: fills its message up to `EVENT_BYTES`.
 EVENT_DATA = {"text": "x" * (EVENT_BYTES - len(_ENVELOPE))}

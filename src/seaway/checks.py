@@ -111,6 +111,9 @@ def _about(topic: type[Topic]) -> Iterator[CheckMessage]:
     for action in topic.actions.values():
         if action.problem is not None:
             yield Error(action.problem, obj=topic, id=WRONG_ACTION)
+        elif action.name == "join" or hasattr(Topic, action.name):
+            message = f"Action {action.owner}.{action.name} has the name of a method of Topic."
+            yield Error(message, hint="Name it differently.", obj=topic, id=WRONG_ACTION)
     yield from _about_overrides(topic)
 
 

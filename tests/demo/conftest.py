@@ -69,6 +69,7 @@ def server(browser: Browser, project: Project) -> Iterator[Server]:
         yield server
     finally:
         server.stop()
+    assert "Traceback" not in server.log.read_text()
 
 
 class Window:
@@ -90,6 +91,10 @@ class Window:
         self.sees("#worker")
 
     @property
+    def viewers(self) -> int:
+        return int(self.page.locator("#viewers").get_attribute("data-count") or 0)
+
+    @property
     def worker(self) -> int:
         return int(self.page.locator("#worker").get_attribute("data-pid") or 0)
 
@@ -108,6 +113,14 @@ class Window:
     def hold(self, seat: int) -> None:
         self.click(seat)
         self.shows(seat, "mine")
+
+    def tidy(self) -> None:
+        """Give back what is held, and take the toasts away."""
+        while self.page.locator("#basket li").count():
+            seat = self.page.locator("#basket li").first.get_attribute("data-seat")
+            self.page.click(f'#basket li[data-seat="{seat}"] .release')
+            self.page.wait_for_selector(f'#basket li[data-seat="{seat}"]', state="detached")
+        self.page.evaluate("document.querySelector('#toasts').replaceChildren()")
 
 
 class Windows:
@@ -131,22 +144,39 @@ class Windows:
 
     def open_pair(self) -> tuple[Window, Window]:
         """Two visitors who are served by different workers."""
-        first = self.open()
+        first, second = self.open(), self.open()
         for _ in range(20):
-            second = self.open()
             if second.worker != first.worker:
                 return first, second
-            self.contexts.pop().close()
-        raise AssertionError("Twenty windows, and one worker served them all.")
+            second.open(self.url)
+        raise AssertionError("Twenty times the same worker.")
+
+    def close(self) -> None:
+        for context in self.contexts:
+            context.close()
+        assert [error for window in self.opened for error in window.errors] == []
 
 
 @pytest.fixture
 def windows(browser: Browser, server: Server) -> Iterator[Windows]:
     windows = Windows(browser, server.url)
     yield windows
-    for context in windows.contexts:
-        context.close()
-    assert [error for window in windows.opened for error in window.errors] == []
+    windows.close()
+
+
+@pytest.fixture(scope="module")
+def two_visitors(browser: Browser, server: Server) -> Iterator[tuple[Window, Window]]:
+    windows = Windows(browser, server.url)
+    yield windows.open_pair()
+    windows.close()
+
+
+@pytest.fixture
+def pair(two_visitors: tuple[Window, Window]) -> Iterator[tuple[Window, Window]]:
+    """Two windows that stay open from test to test, served by different workers."""
+    yield two_visitors
+    for window in two_visitors:
+        window.tidy()
 
 
 @pytest.fixture(scope="module")

@@ -25,8 +25,11 @@ CLICK_AT = """([selector, time]) => setTimeout(
 )"""
 
 
-def test_a_click_is_seen_through_another_worker(windows: Windows, free_seat: NewSeat) -> None:
-    ann, bob = windows.open_pair()
+Pair = tuple[Window, Window]
+
+
+def test_a_click_is_seen_through_another_worker(pair: Pair, free_seat: NewSeat) -> None:
+    ann, bob = pair
     seat = free_seat()
 
     ann.hold(seat)
@@ -41,19 +44,19 @@ def test_a_click_is_seen_through_another_worker(windows: Windows, free_seat: New
 
 def test_the_page_counts_people_not_tabs(windows: Windows) -> None:
     ann = windows.open()
-    ann.sees('#viewers[data-count="1"]')
+    others = ann.viewers - 1
     bob = windows.open()
     windows.open(ann.page.context)
-    ann.sees('#viewers[data-count="2"]')
-    bob.sees('#viewers:has-text("2 people are looking")')
+    ann.sees(f'#viewers[data-count="{others + 2}"]')
+    bob.sees(f'#viewers:has-text("{others + 2} people are looking")')
     bob.page.close()
-    ann.sees('#viewers[data-count="1"]')
+    ann.sees(f'#viewers[data-count="{others + 1}"]')
 
 
 def test_of_two_who_click_at_the_same_moment_one_gets_the_seat(
-    windows: Windows, free_seat: NewSeat
+    pair: Pair, free_seat: NewSeat
 ) -> None:
-    ann, bob = windows.open_pair()
+    ann, bob = pair
     for _ in range(5):
         seat = free_seat()
         soon = ann.page.evaluate("Date.now() + 150")
@@ -63,8 +66,8 @@ def test_of_two_who_click_at_the_same_moment_one_gets_the_seat(
         loser = bob if looks[0] == "mine" else ann
         loser.says(" ")
         assert ann.page.locator(".toast").count() + bob.page.locator(".toast").count() == 1
-        for window in (ann, bob):
-            window.page.evaluate("document.querySelectorAll('.toast').forEach(t => t.remove())")
+        for window in pair:
+            window.tidy()
 
 
 def settled(ann: Window, bob: Window, seat: int) -> tuple[str, str] | None:
@@ -74,8 +77,8 @@ def settled(ann: Window, bob: Window, seat: int) -> tuple[str, str] | None:
     return (looks[0], looks[1]) if set(looks) == {"mine", "held"} and not busy else None
 
 
-def test_buying_is_final(windows: Windows, free_seat: NewSeat) -> None:
-    ann, bob = windows.open_pair()
+def test_buying_is_final(pair: Pair, free_seat: NewSeat) -> None:
+    ann, bob = pair
     seats = [free_seat(), free_seat()]
     for seat in seats:
         ann.hold(seat)
@@ -84,17 +87,17 @@ def test_buying_is_final(windows: Windows, free_seat: NewSeat) -> None:
     for seat in seats:
         ann.shows(seat, "bought")
         bob.shows(seat, "sold")
-    ann.page.context.close()
-    windows.contexts.remove(ann.page.context)
-    bob.sees('#viewers[data-count="1"]')
-    bob.page.reload()
+    for window in (ann, bob):
+        window.page.reload()
+        window.is_live()
+    ann.shows(seats[0], "bought")
     bob.shows(seats[0], "sold")
 
 
 def test_a_change_in_the_admin_is_seen_at_once(
-    windows: Windows, free_seat: NewSeat, server: Server
+    windows: Windows, pair: Pair, free_seat: NewSeat, server: Server
 ) -> None:
-    ann = windows.open()
+    ann, bob = pair
     seat = free_seat()
     ann.hold(seat)
     admin = windows.visitor().new_page()
@@ -106,17 +109,17 @@ def test_a_change_in_the_admin_is_seen_at_once(
     admin.click("[name=_continue]")
 
     ann.shows(seat, "blocked")
+    bob.shows(seat, "blocked")
     ann.says("The box office has taken")
     admin.check("#id_reservation-0-DELETE")
     admin.uncheck("#id_blocked")
     admin.click("[name=_continue]")
     ann.shows(seat, "free")
+    bob.shows(seat, "free")
 
 
-def test_a_shell_reaches_every_window(
-    windows: Windows, free_seat: NewSeat, project: Project
-) -> None:
-    ann, bob = windows.open_pair()
+def test_a_shell_reaches_every_window(pair: Pair, free_seat: NewSeat, project: Project) -> None:
+    ann, bob = pair
     seat = free_seat()
     event = {"id": seat, "state": "sold", "by": None, "until": None}
     project.manage(
@@ -124,7 +127,7 @@ def test_a_shell_reaches_every_window(
         "-c",
         "from seats.topics import SeatMap\n"
         f"SeatMap.at(event_id=1).publish('seat', {event})\n"
-        f"assert len(SeatMap.at(event_id=1).members()) == 2",
+        f"assert len(SeatMap.at(event_id=1).members()) >= 2",
     )
     ann.shows(seat, "sold")
     bob.shows(seat, "sold")

@@ -11,8 +11,8 @@ What a page may ask for:
   stays. That is how people read "change ``INSTALLED_APPS`` in ``mysite/settings.py``".
 - ``$ command`` is run; lines below it must appear in its output, in order. ``...`` skips lines.
 - ``>>> statement`` below ``$ python manage.py shell`` is typed there.
-- A server is started and left running, on a free port instead of 8000, until the next server is
-  started or `Reader.stop` is called.
+- A server is started and left running, on a free port instead of 8000, until ``^C`` stands below it,
+  or the next server is started, or `Reader.stop` is called.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ class Command:
     line: str
     answer: list[str] = field(default_factory=list)
     typed: list[str] = field(default_factory=list)
+    interrupted: bool = False
 
 
 def commands(text: str) -> Iterator[Command]:
@@ -75,6 +76,8 @@ def commands(text: str) -> Iterator[Command]:
             command.typed.append(line[4:])
         elif line.startswith("... ") and command.typed:
             command.typed[-1] += "\n" + line[4:]
+        elif line == "^C":
+            command.interrupted = True
         elif line.strip():
             command.answer.append(line)
     if command:
@@ -124,6 +127,8 @@ class Reader:
         if SERVER.match(command.line):
             if self.serves:
                 self.serve(command, where)
+            if command.interrupted:
+                self.stop()
             return
         line = command.line
         environment = self.environment()

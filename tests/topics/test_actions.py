@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import enum
 import json
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 import pytest
 
 from seaway import Topic, action
 from seaway.exceptions import ConfigurationError, InvalidArguments
+
+if TYPE_CHECKING:
+    from http.cookies import Morsel
+
+    Ticket = Morsel[str] | None
 
 
 class Colour(enum.Enum):
@@ -34,7 +39,7 @@ class Counter(Topic):
         self,
         colour: Colour,
         at: Point,
-        when: datetime.datetime,
+        when: dt.datetime,
         size: Annotated[int, msgspec.Meta(ge=1, le=9)],
         mode: Literal["fill", "line"],
         rest: Any = None,
@@ -91,7 +96,7 @@ def test_types_beyond_json_are_made_from_it() -> None:
     assert decoded("paint", raw) == {
         "colour": Colour.RED,
         "at": Point(1, 0),
-        "when": datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC),
+        "when": dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC),
         "size": 9,
         "mode": "fill",
     }
@@ -176,6 +181,15 @@ LATER = Later
 @dataclass
 class Place:
     z: int
+
+
+def test_what_an_action_returns_need_not_be_importable() -> None:
+    assert Returning.actions["take"].decode(b'{"seat":1}') == {"seat": 1}
+
+
+class Returning(Topic):
+    @action
+    def take(self, seat: int) -> Ticket: ...
 
 
 class Opaque:

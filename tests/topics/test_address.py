@@ -38,6 +38,13 @@ async def _read(layer: Layer, name: str) -> list[bytes]:
     return [publication.data for publication in page.publications]
 
 
+def rolled_back(address: TopicAddress, event: str) -> None:
+    """Publish in a block that is rolled back at its end."""
+    with transaction.atomic():
+        address.publish(event)
+        transaction.set_rollback(True)
+
+
 def test_an_address_knows_its_name_and_history(room: TopicAddress) -> None:
     assert room == TopicAddress("rooms/7", History(size=50))
 
@@ -103,9 +110,7 @@ class TestTransactions:
         assert published(room) == [("a", {"x": 1})]
 
     def test_a_rollback_takes_the_event_back(self, room: TopicAddress) -> None:
-        with pytest.raises(RuntimeError), transaction.atomic():
-            room.publish("a")
-            raise RuntimeError
+        rolled_back(room, "a")
         assert published(room) == []
 
     def test_a_savepoint_that_is_rolled_back_takes_only_its_own_events(
@@ -113,9 +118,7 @@ class TestTransactions:
     ) -> None:
         with transaction.atomic():
             room.publish("before")
-            with pytest.raises(RuntimeError), transaction.atomic():
-                room.publish("inside")
-                raise RuntimeError
+            rolled_back(room, "inside")
             with transaction.atomic():
                 room.publish("kept")
             room.publish("after")

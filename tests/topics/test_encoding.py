@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import decimal
 import enum
 import json
@@ -50,9 +50,9 @@ class Seat:
         ({1: "x", 2.5: "y"}, {"1": "x", "2.5": "y"}),
         (decimal.Decimal("1.10"), "1.10"),
         (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
-        (datetime.date(2026, 1, 2), "2026-01-02"),
-        (datetime.datetime(2026, 1, 2, 3, tzinfo=datetime.UTC), "2026-01-02T03:00:00Z"),
-        (datetime.timedelta(hours=1), "PT3600S"),
+        (dt.date(2026, 1, 2), "2026-01-02"),
+        (dt.datetime(2026, 1, 2, 3, tzinfo=dt.UTC), "2026-01-02T03:00:00Z"),
+        (dt.timedelta(hours=1), "PT3600S"),
         (b"abc", "YWJj"),
         (lazystr("later"), "later"),
         (mark_safe("<b>"), "<b>"),

@@ -35,6 +35,10 @@ from seaway.exceptions import (
 )
 from seaway.topics.membership import Membership
 
+#: Every run of a method tidies the database connections of its thread, for which pytest-django
+#: wants to be asked.
+pytestmark = pytest.mark.django_db(transaction=True)
+
 STRANGER = Visitor()
 
 
@@ -56,6 +60,20 @@ def test_a_topic_without_join_cannot_be_joined() -> None:
 
     with pytest.raises(Forbidden):
         opened()
+
+
+async def test_a_topic_that_cannot_be_made_is_our_fault(caplog: pytest.LogCaptureFixture) -> None:
+    class Room(Topic):
+        route = "rooms/<int:room>"
+
+        def __init__(self, name: str, connection: str) -> None:
+            raise RuntimeError("no floor")
+
+        def join(self, room: int) -> None: ...
+
+    with pytest.raises(Failed):
+        opened()
+    assert "no floor" in caplog.text
 
 
 def test_a_membership_shows_what_the_topic_declares() -> None:
@@ -428,7 +446,6 @@ def own_room() -> type[Topic]:
     return Room
 
 
-@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("me", ["sync_me", "async_me"])
 @pytest.mark.usefixtures("one_thread")
 async def test_log_out_takes_effect_with_the_next_call(me: str) -> None:
@@ -446,7 +463,6 @@ async def test_log_out_takes_effect_with_the_next_call(me: str) -> None:
     assert json.loads(await membership.describe()) == {"id": "c1", "name": ""}
 
 
-@pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("one_thread")
 async def test_the_session_is_at_hand() -> None:
     own_room()

@@ -8,8 +8,14 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "benchmarks.projects.channels_project.settings")
 django_application = get_asgi_application()
 
-from channels.generic.websocket import AsyncWebsocketConsumer  # noqa: E402 (needs Django set up)
-from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+# Django has to be set up first (E402), and Channels has no type hints.
+from channels.generic.websocket import (  # type: ignore[import-untyped]  # noqa: E402
+    AsyncWebsocketConsumer,
+)
+from channels.routing import (  # type: ignore[import-untyped]  # noqa: E402
+    ProtocolTypeRouter,
+    URLRouter,
+)
 from django.urls import path  # noqa: E402
 
 from benchmarks.projects.payload import EVENT  # noqa: E402
@@ -17,7 +23,7 @@ from benchmarks.projects.payload import EVENT  # noqa: E402
 GROUP = "bench"
 
 
-class FanoutConsumer(AsyncWebsocketConsumer):
+class FanoutConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # an untyped base
     async def connect(self) -> None:
         await self.channel_layer.group_add(GROUP, self.channel_name)
         await self.accept()

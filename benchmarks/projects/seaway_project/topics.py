@@ -1,4 +1,4 @@
-"""The topic that is measured. Without presence, and with the history that a topic has by default."""
+"""The topic that is measured: without presence, with the history that a topic has by default."""
 
 import asyncio
 

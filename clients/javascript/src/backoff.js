@@ -21,7 +21,7 @@ const GAP_MS = 300;
 export function retryDelay(attempt, random, code = 0) {
   const { floor, spread } = waitAfter(code);
   const usual = Math.min(LONGEST_MS, FIRST_MS * 2 ** attempt);
-  return floor + random() * Math.max(spread, usual);
+  return Math.round(floor + random() * Math.max(spread, usual));
 }
 
 /**

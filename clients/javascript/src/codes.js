@@ -1,8 +1,9 @@
 /**
  * WebSocket close codes: what the client does after each.
  *
- * What lives here: the policy of docs/reference/protocol.md, "Closing", and nothing that acts on it.
- * The server's half is `reconnects_after` in seaway/exceptions.py; tests/vectors holds them equal.
+ * What lives here: the policy of docs/reference/protocol.md, "Closing". The server's half is
+ * `reconnects_after` in seaway/exceptions.py; tests/vectors holds them equal.
+ * What must not: anything that acts on it.
  */
 
 export const NORMAL = 1000;

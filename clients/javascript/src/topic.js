@@ -170,7 +170,7 @@ export class Topic {
     this.#move("lost");
   }
 
-  /** @internal The connection will not come back by itself; `reconnect()` resumes what was joined. */
+  /** @internal The connection will not come back by itself; `reconnect()` resumes. */
   closed() {
     if (this.#first) this.#end("refused", disconnected(), disconnected());
     else this.#calls.fail(disconnected());

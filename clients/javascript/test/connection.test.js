@@ -26,7 +26,8 @@ describe("connecting", () => {
 
   test("the welcome makes it open", () => {
     server.welcome();
-    assert.deepEqual(states, [{ state: "open", attempt: 0, retryIn: null, code: null, reason: "" }]);
+    const details = { attempt: 0, retryIn: null, code: null, reason: "" };
+    assert.deepEqual(states, [{ state: "open", ...details }]);
   });
 
   test("no welcome in 20 s: lost", () => {
@@ -38,7 +39,8 @@ describe("connecting", () => {
 
   test("a handshake that fails: waiting, with how long and why", () => {
     server.close(1006, "");
-    assert.deepEqual(states, [{ state: "waiting", attempt: 1, retryIn: 250, code: 1006, reason: "" }]);
+    const details = { attempt: 1, retryIn: 250, code: 1006, reason: "" };
+    assert.deepEqual(states, [{ state: "waiting", ...details }]);
   });
 
   test("a final code: closed", () => {
@@ -65,7 +67,8 @@ describe("connecting", () => {
         throw new Error("SecurityError");
       }
     }
-    assert.throws(() => server.connect("ws://example.org/", { WebSocket: Insecure }), /SecurityError/);
+    const options = { WebSocket: Insecure };
+    assert.throws(() => server.connect("ws://example.org/", options), /SecurityError/);
   });
 });
 
@@ -85,7 +88,8 @@ describe("open", () => {
 
   test("a final code: closed, and no timer stays", () => {
     server.close(4500, "bad message");
-    assert.deepEqual(states, [{ state: "closed", attempt: 0, retryIn: null, code: 4500, reason: "bad message" }]);
+    const details = { attempt: 0, retryIn: null, code: 4500, reason: "bad message" };
+    assert.deepEqual(states, [{ state: "closed", ...details }]);
     assert.equal(server.clock.pending, 0);
   });
 

@@ -16,7 +16,7 @@ describe("the address", () => {
   const page = "https://example.org/events/7/?x=1#top";
   const cases = [
     ["by default /seaway/ of the page's origin", page, undefined, "wss://example.org/seaway/"],
-    ["without TLS when the page has none", "http://127.0.0.1:8000/", undefined, "ws://127.0.0.1:8000/seaway/"],
+    ["without TLS as the page", "http://127.0.0.1:80/", undefined, "ws://127.0.0.1/seaway/"],
     ["a path", page, "/live/", "wss://example.org/live/"],
     ["another origin", page, "https://live.example.org/seaway/", "wss://live.example.org/seaway/"],
     ["ws as it is", page, "ws://localhost:9/seaway/?a=1", "ws://localhost:9/seaway/?a=1"],
@@ -45,11 +45,13 @@ test("the options may be the only argument", () => {
     }
   }
   connect({ WebSocket: Socket, window: server.page, clock: server.clock });
-  assert.deepEqual(server.sockets, [{ url: "wss://example.org/seaway/", protocols: ["seaway.v1"] }]);
+  const [{ url, protocols }] = server.sockets;
+  assert.deepEqual([url, protocols], ["wss://example.org/seaway/", ["seaway.v1"]]);
 });
 
 test("without a WebSocket the error says what to do", () => {
-  assert.throws(() => connect("ws://localhost/", { window: {} }), /connect\(url, \{ WebSocket \}\)/);
+  const nothing = { window: {} };
+  assert.throws(() => connect("ws://localhost/", nothing), /connect\(url, \{ WebSocket \}\)/);
 });
 
 test("an error has a code, a message and data", () => {

@@ -39,6 +39,9 @@ _LINGER = 2.0
 #: the middle of a series of requests sends its next one within it, and is told to go with that.
 _DRAIN_SILENCE = 1.0
 
+#: Bytes up to which a copy that joins head and body costs less than a second write.
+_JOIN_LIMIT = 64 * 1024
+
 _REQUEST_TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _OVERLOADED = (
     b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 5\r\n"
@@ -116,11 +119,14 @@ class HttpConnection(asyncio.Protocol):
             return
         for event in self.http.receive(data):
             _ON_EVENT[type(event)](self, event)
-        if self._closing:
-            return
         self._touched = self.context.now
-        self._set_deadline()
-        self.update_reading()
+        incoming = self._incoming
+        if incoming is not None and incoming.ended and incoming is self.current:
+            # The common case: one whole request, and now it is the application's turn.
+            self.deadline = NEVER
+        elif not self._closing:
+            self._set_deadline()
+            self.update_reading()
 
     def eof_received(self) -> bool:
         for event in self.http.receive_eof():
@@ -192,15 +198,23 @@ class HttpConnection(asyncio.Protocol):
 
     # From the streams ----------------------------------------------------------------------------
 
-    def send(self, event: InterimResponse | ResponseStarted | ResponseData) -> int:
-        """Write one event of the current response; returns its size on the wire.
+    def send(
+        self, event: InterimResponse | ResponseStarted | ResponseData, *, after: bytes = b""
+    ) -> int:
+        """Write ``after``, then one event of the current response; returns the event's size.
 
         Raises `ResponseError` for what HTTP cannot carry: the application's fault.
         """
         data = self.http.send(event)
+        size = len(data)
+        if after:
+            if size > _JOIN_LIMIT:
+                self.transport.write(after)
+            else:
+                data = after + data
         if data:
             self.transport.write(data)
-        return len(data)
+        return size
 
     def respond(self, stream: int, status: int, reason: str = "", headers: Headers = []) -> None:  # noqa: B006 - never changed
         """A whole response that no application made; the connection does not outlive it."""

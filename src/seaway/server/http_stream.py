@@ -10,7 +10,13 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from seaway.protocol.events import InterimResponse, RequestReceived, ResponseData, ResponseStarted
+from seaway.protocol.events import (
+    Headers,
+    InterimResponse,
+    RequestReceived,
+    ResponseData,
+    ResponseStarted,
+)
 from seaway.server.asgi_types import ClientDisconnected, Message
 from seaway.server.flow import Gate
 from seaway.server.logs import access_log, log_event, server_log
@@ -19,8 +25,12 @@ from seaway.server.scope import http_scope
 if TYPE_CHECKING:
     from seaway.server.connection import HttpConnection
 
-#: Where a response stands.
-_WAITING, _STARTED, _COMPLETE = range(3)
+#: Where a response stands: no message yet; its head waits for the first part of its body; the head
+#: is sent; all is sent.
+_WAITING, _HELD, _STARTED, _COMPLETE = range(4)
+_STANDS = ("before the response", "before the body", "in the body", "after the response")
+#: Where the client stands: listening; it sends no more; its connection is gone.
+_HERE, _GONE, _LOST = range(3)
 #: An application that is never made to wait would keep the loop to itself: after so many parts of
 #: a body it yields once.
 _PARTS_PER_TURN = 32
@@ -40,10 +50,10 @@ class HttpStream:
         "_delivered",
         "_discarded",
         "_gate",
-        "_gone",
-        "_lost",
+        "_headers",
         "_owes_continue",
         "_parts",
+        "_peer",
         "_request",
         "_sent",
         "_started_at",
@@ -69,14 +79,14 @@ class HttpStream:
         self._discarded = 0
         self._delivered = False
         self._owes_continue = request.expects_continue
-        self._gate = Gate()
-        self._gone = False
-        self._lost = False
+        #: Where `receive` waits; made when it first has to.
+        self._gate: Gate | None = None
+        self._peer = _HERE
         self._state = _WAITING
         self._parts = 0
+        self._headers: Headers
         self._status = 0
         self._sent = 0
-        self._started_at = 0.0
 
     def start(self) -> None:
         """Run the application for this request."""
@@ -96,22 +106,26 @@ class HttpStream:
         self._body.append(data)
         self._buffered += len(data)
         self.full = self._buffered > self._connection.context.config.body_buffer
-        self._gate.open()
+        self._wake()
 
     def end(self) -> None:
         """The request's body is complete."""
         self.ended = True
-        self._gate.open()
+        self._wake()
 
     def disconnect(self) -> None:
         """The client sends no more."""
-        self._gone = True
-        self._gate.open()
+        self._peer = max(self._peer, _GONE)
+        self._wake()
 
     def lost(self) -> None:
         """The connection is gone: nothing can be sent."""
-        self._lost = True
-        self.disconnect()
+        self._peer = _LOST
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._gate is not None:
+            self._gate.open()
 
     def _discard(self, size: int) -> None:
         self._discarded += size
@@ -138,22 +152,28 @@ class HttpStream:
         except Exception as failure:  # noqa: BLE001 - whatever it is, it ends this request only
             error = failure
             self._log_failure("application_failed", failure)
-        context.finished(self)
         self.task = None
-        self._finish(error)
-
-    def _finish(self, error: BaseException | None) -> None:
+        context.finished(self)
         if self._state != _COMPLETE:
-            if error is None and not self._gone:
-                self._log_failure("incomplete_response" if self._state else "no_response")
-            self._connection.response_failed(self, started=self._state == _STARTED)
-            self._status = self._status or (499 if self._gone else 500)
-        if self._connection.context.config.access_log:
+            self._fail(error)
+        if context.config.access_log:
             self._log_access()
 
+    def _fail(self, error: BaseException | None) -> None:
+        """The application has ended without a complete response."""
+        if error is None and self._peer == _HERE:
+            self._log_failure("no_response" if self._state == _WAITING else "incomplete_response")
+        if self._state != _STARTED:
+            # 499: nginx's name for a client that closed its request; it is in the log only.
+            self._status = 500 if self._peer == _HERE else 499
+        self._connection.response_failed(self, started=self._state == _STARTED)
+
     def _log_failure(self, event: str, error: BaseException | None = None) -> None:
-        path = self._request.target.partition(b"?")[0].decode("latin-1")
-        log_event(server_log, logging.ERROR, event, error, method=self._request.method, path=path)
+        method, path = self._request.method, self._path()
+        log_event(server_log, logging.ERROR, event, error, method=method, path=path)
+
+    def _path(self) -> str:
+        return self._request.target.partition(b"?")[0].decode("latin-1")
 
     def _log_access(self) -> None:
         connection = self._connection
@@ -163,7 +183,7 @@ class HttpStream:
             logging.INFO,
             "request",
             method=self._request.method,
-            path=self._request.target.partition(b"?")[0].decode("latin-1"),
+            path=self._path(),
             status=self._status,
             bytes=self._sent,
             ms=round(elapsed * 1000, 1),
@@ -176,15 +196,17 @@ class HttpStream:
         if self._owes_continue:
             # RFC 9110 section 10.1.1: sent when the body is wanted, not before.
             self._owes_continue = False
-            if self._state == _WAITING and not (self._body or self.ended or self._gone):
+            if self._state in (_WAITING, _HELD) and not (self._body or self.ended or self._peer):
                 connection.send(InterimResponse(self.number, 100, []))
         while True:
             if self._state == _COMPLETE:
                 return {"type": "http.disconnect"}
             if self._body or (self.ended and not self._delivered):
                 return self._take_body()
-            if self._gone:
+            if self._peer:
                 return {"type": "http.disconnect"}
+            if self._gate is None:
+                self._gate = Gate()
             await self._gate.wait(connection.context.loop)
 
     def _take_body(self) -> Message:
@@ -200,48 +222,54 @@ class HttpStream:
 
     async def send(self, message: Message) -> None:
         """ASGI's send. Raises `ClientDisconnected` once the connection is gone."""
-        if self._lost:
+        if self._peer == _LOST:
             raise ClientDisconnected
-        kind = message["type"]
-        if kind == "http.response.body" and self._state == _STARTED:
-            await self._send_body(message)
-        elif kind == "http.response.start" and self._state == _WAITING:
-            self._send_start(message)
+        kind, state = message["type"], self._state
+        if kind == "http.response.body" and state in (_HELD, _STARTED):
+            data, more = message.get("body", b""), message.get("more_body", False)
+            if type(data) is not bytes:
+                data = bytes(data)
+            self._send_part(ResponseData(self.number, data, not more))
+            if more:
+                await self._pace()
+        elif kind == "http.response.start" and state == _WAITING:
+            # Kept until there is a body: ASGI demands it, and an error can still become a 500.
+            headers = message.get("headers", ())
+            default = self._connection.context.default_headers
+            self._headers = (
+                headers if type(headers) is list and not default else [*default, *headers]
+            )
+            self._status = message["status"]
+            self._state = _HELD
         else:
-            stands = ("before the response", "in the response", "after the response")[self._state]
-            raise RuntimeError(f"Unexpected ASGI message {kind!r} {stands}.")
+            raise RuntimeError(f"Unexpected ASGI message {kind!r} {_STANDS[state]}.")
 
-    def _send_start(self, message: Message) -> None:
+    def _send_part(self, part: ResponseData) -> None:
         connection = self._connection
-        headers = message.get("headers", ())
-        default = connection.context.default_headers
-        if default or not isinstance(headers, list):
-            headers = [*default, *headers]
-        if connection.context.draining:
-            headers = [*headers, _CLOSE]
-        self._status = message["status"]
-        connection.send(ResponseStarted(self.number, self._status, headers))
-        self._state = _STARTED
-
-    async def _send_body(self, message: Message) -> None:
-        connection = self._connection
-        data = message.get("body", b"")
-        more = message.get("more_body", False)
-        if type(data) is not bytes:
-            data = bytes(data)
-        self._sent += connection.send(ResponseData(self.number, data, not more))
-        if not more:
+        if self._state == _HELD:
+            if connection.context.draining:
+                self._headers = [*self._headers, _CLOSE]
+            head = connection.http.send(ResponseStarted(self.number, self._status, self._headers))
+            self._state = _STARTED
+            self._sent += connection.send(part, after=head)
+        else:
+            self._sent += connection.send(part)
+        if part.ended:
             self._state = _COMPLETE
             self._body.clear()
             self.full = False
-            self._gate.open()
+            self._wake()
             connection.response_ended(self)
-            return
+
+    async def _pace(self) -> None:
+        """Wait while the client does not keep up, and let others have their turn."""
+        connection = self._connection
         self._parts += 1
-        if not connection.writable:
-            while not connection.writable and not self._lost:
-                await connection.gate.wait(connection.context.loop)
-            if self._lost:
-                raise ClientDisconnected
-        elif self._parts % _PARTS_PER_TURN == 0:
-            await asyncio.sleep(0)
+        if connection.writable:
+            if self._parts % _PARTS_PER_TURN == 0:
+                await asyncio.sleep(0)
+            return
+        while not connection.writable and self._peer != _LOST:
+            await connection.gate.wait(connection.context.loop)
+        if self._peer == _LOST:
+            raise ClientDisconnected

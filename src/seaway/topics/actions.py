@@ -10,7 +10,7 @@ import functools
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 from typing import Any, TypeVar, get_type_hints
 
 import msgspec
@@ -95,27 +95,25 @@ class Action:
     def _arguments(self) -> type[msgspec.Struct]:
         """The struct that arguments are decoded into. Absent ones stay UNSET and are not passed:
         a default is evaluated by Python, where it stands."""
-        parameters = list(inspect.signature(self.function).parameters.values())[1:]
-        try:
-            hints = get_type_hints(self.function, include_extras=True)
-        except (NameError, TypeError, AttributeError, SyntaxError) as exc:
-            raise ConfigurationError(f"an annotation cannot be resolved: {exc}") from exc
         fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
-        for parameter in parameters:
-            name = parameter.name
-            if parameter.kind in _UNSUPPORTED_KINDS:
-                raise ConfigurationError(f"{name!r} {_UNSUPPORTED_KINDS[parameter.kind]}.")
-            if name not in hints:
-                raise ConfigurationError(f"parameter {name!r} has no annotation.")
-            if parameter.default is parameter.empty:
-                fields.append((name, hints[name]))
-            else:
-                fields.append((name, hints[name] | msgspec.UnsetType, msgspec.UNSET))
         try:
+            hints = _hints(self.function)
+            for parameter in list(inspect.signature(self.function).parameters.values())[1:]:
+                name = parameter.name
+                if parameter.kind in _UNSUPPORTED_KINDS:
+                    raise ConfigurationError(f"{name!r} {_UNSUPPORTED_KINDS[parameter.kind]}.")
+                if name not in hints:
+                    raise ConfigurationError(f"parameter {name!r} has no annotation.")
+                if parameter.default is parameter.empty:
+                    fields.append((name, hints[name]))
+                else:
+                    fields.append((name, hints[name] | msgspec.UnsetType, msgspec.UNSET))
             struct = msgspec.defstruct(
                 "Arguments", fields, kw_only=True, forbid_unknown_fields=True
             )
             msgspec.json.Decoder(struct)
+        except (NameError, AttributeError, SyntaxError) as exc:
+            raise ConfigurationError(f"an annotation cannot be resolved: {exc}") from exc
         except (TypeError, ValueError) as exc:
             raise ConfigurationError(f"its annotations cannot be used: {exc}") from exc
         return struct
@@ -134,6 +132,16 @@ def collect(cls: type) -> Mapping[str, Action]:
             if inspect.isfunction(value) and getattr(value, _MARK, False):
                 table[name] = Action(name, value, base.__qualname__)
     return MappingProxyType(table)
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """The parameters' annotations, resolved. What an action returns may stay unresolved: it is
+    often imported for type checkers only, and we do not need it."""
+    inner = inspect.unwrap(function)
+    annotations = dict(inspect.get_annotations(inner))
+    annotations.pop("return", None)
+    holder = SimpleNamespace(__annotations__=annotations)
+    return get_type_hints(holder, inner.__globals__, include_extras=True)
 
 
 def _in_plain_words(message: str) -> str:

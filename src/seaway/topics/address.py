@@ -14,7 +14,7 @@ import msgspec
 from asgiref.sync import AsyncToSync, sync_to_async
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
-from seaway.conf import seaway_settings, layer_home
+from seaway.conf import layer_home, seaway_settings
 from seaway.exceptions import SyncCallInLoop
 from seaway.layers.base import History, Position, check_size
 from seaway.topics.encoding import encode_event

@@ -47,10 +47,11 @@ class Membership:
         :raises UnknownTopic: no route leads to the name.
         :raises Forbidden: the topic defines no ``join``.
         """
-        topic_class, parameters = registry.resolve(name)
-        if _join_of(topic_class) is None:
-            raise Forbidden("This topic cannot be joined.")
-        return cls(topic_class(name, connection, visitor.session_key), visitor, parameters)
+        with answering(f"Opening {name[:80]!r}"):
+            topic_class, parameters = registry.resolve(name)
+            if _join_of(topic_class) is None:
+                raise Forbidden("This topic cannot be joined.")
+            return cls(topic_class(name, connection), visitor, parameters)
 
     @property
     def name(self) -> str:

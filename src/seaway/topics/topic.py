@@ -46,17 +46,16 @@ class Topic:
     name: str
     #: The connection's id, as its client and the other members know it.
     connection: str
-    #: The key of the visitor's session, or None; verified while a method runs.
-    session_key: str | None
+    #: The key of the visitor's session, if there is such a session; looked up for each method.
+    session_key: str | None = None
     #: The visitor's user, or ``AnonymousUser``; loaded anew for each method, gone after it.
     user: Any
     #: The visitor's session, likewise; None without sessions. Changes need a ``save()`` of yours.
     session: SessionBase | None
 
-    def __init__(self, name: str, connection: str, session_key: str | None = None) -> None:
+    def __init__(self, name: str, connection: str) -> None:
         self.name = name
         self.connection = connection
-        self.session_key = session_key
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

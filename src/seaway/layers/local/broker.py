@@ -44,10 +44,13 @@ BACKLOG = 1024
 class Broker:
     """The store and the sessions of one broker process."""
 
-    def __init__(self, *, linger: float, quit_: Callable[[], None]) -> None:
+    def __init__(
+        self, *, linger: float, quit_: Callable[[], None], reachable: Callable[[], bool]
+    ) -> None:
         self.store: Store[Session] = Store()
         self._linger = linger
         self._quit = quit_
+        self._reachable = reachable
         self._loop = asyncio.get_running_loop()
         self._sessions: set[Session] = set()
         self._dirty: list[Session] = []
@@ -103,6 +106,10 @@ class Broker:
         if now <= self._next_sweep + SWEEP_EVERY:
             self.announce_all(self.store.expire().items())
         self.store.sweep()
+        if not self._reachable():
+            # Newcomers would start a second broker, and nobody would know why half is missing.
+            logger.error("the socket's files were removed: quitting, so that all meet anew")
+            self._quit()
         self._next_sweep = now + SWEEP_EVERY
         self._loop.call_later(SWEEP_EVERY, self._sweep)
 
@@ -276,6 +283,7 @@ class Seat:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = os.open(lock_of(path), os.O_RDWR | os.O_CREAT, 0o600)
+        self._inode = 0
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
 
     def take(self, patience: float = 2.0) -> None:
@@ -301,27 +309,37 @@ class Seat:
             os.umask(before)
         self.socket.listen(BACKLOG)
         self.socket.setblocking(False)
+        self._inode = self._path.stat().st_ino
 
     def sign(self) -> None:
         """Write this process's id into the lock file, for whoever looks for it."""
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
 
+    def kept(self) -> bool:
+        """Whether those who look for the broker still find these files, and not none or others."""
+        try:
+            lock = lock_of(self._path).stat().st_ino == os.fstat(self._lock).st_ino
+            return lock and self._path.stat().st_ino == self._inode
+        except OSError:
+            return False
+
     def give_up(self) -> None:
         """Remove the socket's file; the lock goes with the process."""
-        self._path.unlink(missing_ok=True)
+        if self.kept():
+            self._path.unlink(missing_ok=True)
         self.socket.close()
         os.close(self._lock)
 
 
-async def serve(listening: socket.socket, *, linger: float) -> None:
+async def serve(seat: Seat, *, linger: float) -> None:
     """Serve until nobody has been connected for ``linger`` seconds, or SIGTERM or SIGINT."""
     loop = asyncio.get_running_loop()
     over = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, over.set)
-    broker = Broker(linger=linger, quit_=over.set)
-    server = await loop.create_unix_server(lambda: Session(broker), sock=listening)
+    broker = Broker(linger=linger, quit_=over.set, reachable=seat.kept)
+    server = await loop.create_unix_server(lambda: Session(broker), sock=seat.socket)
     logger.info("broker pid=%s listening", os.getpid())
     await over.wait()
     server.close()
@@ -336,7 +354,7 @@ def run(path: Path, *, linger: float, detach: bool) -> None:
         return
     seat.sign()
     try:
-        _run_loop(serve(seat.socket, linger=linger))
+        _run_loop(serve(seat, linger=linger))
     finally:
         seat.give_up()
         logger.info("broker pid=%s ended", os.getpid())

@@ -98,6 +98,11 @@ class LocalLayer(Layer):
     def describe(self) -> str:
         return f"local broker at {self._place.socket}"
 
+    @property
+    def connected(self) -> bool:
+        """Whether a broker has been reached and not been lost since."""
+        return self._link is not None
+
     # Life ----------------------------------------------------------------------------------------
 
     async def start(self, receiver: Receiver) -> None:

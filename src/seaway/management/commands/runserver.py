@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 import sys
-from argparse import ArgumentParser
 from typing import Any
 
 from django.apps import apps
 from django.conf import settings
+from django.core.management.base import CommandParser
 from django.core.management.commands.runserver import Command as RunserverCommand
 from django.db import connections
 from django.utils import autoreload
@@ -30,7 +30,11 @@ from seaway.server.run import run
 class Command(RunserverCommand):
     help = "Starts a development server that speaks HTTP and WebSocket, topics included."
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
+    # Django's command sets these from ADDRPORT.
+    addr: str
+    port: str
+
+    def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
             "--nostatic",

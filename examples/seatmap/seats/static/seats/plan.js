@@ -83,7 +83,7 @@ export class Plan {
 
   #click(event, onPick) {
     const seat = this.#at(event);
-    if (!seat) return;
+    if (!seat || event.detail > 1) return; // the second half of a double click would undo the first
     const width = (PITCH * this.#svg.getBoundingClientRect().width) / 1000;
     if (event.pointerType === "touch" && width < FINGER) {
       this.#zoomTo(ZOOMS.findIndex((zoom) => (zoom / ZOOMS[this.#zoom]) * width >= FINGER), seat);
@@ -123,7 +123,9 @@ export class Plan {
   }
 
   #point(seat, event) {
-    this.#tip.hidden = !seat || event.pointerType === "touch";
+    const byTouch = event?.pointerType === "touch";
+    const byKey = event?.type !== "focusin" || seat?.element.matches(":focus-visible");
+    this.#tip.hidden = !seat || byTouch || !byKey;
     if (this.#tip.hidden) return;
     const at = seat.element.getBoundingClientRect();
     const map = this.#tip.parentElement.getBoundingClientRect();

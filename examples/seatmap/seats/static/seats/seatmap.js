@@ -94,12 +94,17 @@ function farewell(seat, look, ranOut) {
   );
 }
 
+const asked = new Set(); // seats that the server is being asked for
+
 async function pick(id) {
   const { look, name } = plan.seat(id);
+  if (asked.has(id)) return;
   if (look === "mine") return release(id);
   if (look !== "free") return toast(refusal(look, name));
+  asked.add(id);
   plan.flag(id, "busy", true);
   await ask("hold", { seat: id });
+  asked.delete(id);
   plan.flag(id, "busy", false);
 }
 
