@@ -44,7 +44,7 @@ bench: $(STAMPS)/bench ## measure, beside other servers (ONLY=fanout, memory or 
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 clean: ## remove what the other verbs made
-	rm -rf $(VENV) docs/_build build dist $(CLIENT)/node_modules \
+	rm -rf $(VENV) docs/_build build dist benchmarks/build $(CLIENT)/node_modules \
 		.pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -f examples/seatmap/db.sqlite3*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,7 +4,8 @@ What lives here: the rounds and their ratios; asyncio tasks per connection of Se
 What must not: how servers are started (`contestants`) or measured (`procs`).
 
 Each round starts every server afresh. Some hundred connections come and go first, so that what is
-made once is not counted; then the growth over `CONNECTIONS` that stay is divided by their number.
+made once is not counted; the next ones stay and fill the room that those have left; then the growth
+over `CONNECTIONS` more is divided by their number.
 The kernel's socket buffers are not in it: they are the same for all.
 """
 
@@ -31,6 +32,7 @@ CONTESTANTS = [
 ]
 CONNECTIONS = 3000
 WARM_UP = 300
+BASE = 400
 #: Between the last connection and the measurement: what was only needed for the handshake goes.
 SETTLE_SECONDS = 1.5
 
@@ -64,14 +66,15 @@ def measure(names: Sequence[str], rounds: int) -> Ratios:
 
 def _round(contestant: Contestant) -> Sample:
     with contestant.serve() as server, explained(server):
-        with contestant.load(server, WARM_UP) as load:
-            tasks = _tasks(contestant, load)
-        before = _settled(server)
-        with contestant.load(server, CONNECTIONS) as load:
-            grown = _settled(server).since(before)
-            more = _tasks(contestant, load) - tasks
+        with contestant.load(server, WARM_UP):
+            pass
+        with contestant.load(server, BASE) as base:
+            before, tasks = _settled(server), _tasks(contestant, base)
+            with contestant.load(server, CONNECTIONS):
+                grown = _settled(server).since(before)
+                more = _tasks(contestant, base) - tasks
     per_connection = Usage(grown.workers / CONNECTIONS, grown.broker / CONNECTIONS)
-    return Sample(per_connection, more / (CONNECTIONS - WARM_UP))
+    return Sample(per_connection, more / CONNECTIONS)
 
 
 def _settled(server: Server) -> Usage:

@@ -16,6 +16,7 @@ bytes literal, ready to become a test, and the exit status is 1.
 from __future__ import annotations
 
 import argparse
+import importlib
 import random
 import sys
 import time
@@ -144,7 +145,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     options, rest = parser.parse_known_args()
     try:
-        import atheris
+        # Imported by name: it has no types, and most who run this will not have it.
+        atheris = importlib.import_module("atheris")
     except ImportError:
         return mutation_loop(check, options.seconds, options.seed)
     arguments = [sys.argv[0], f"-max_total_time={int(options.seconds)}", *rest]

@@ -17,6 +17,7 @@ whether permessage-deflate is on; the rest is what a client sends.
 from __future__ import annotations
 
 import argparse
+import importlib
 import random
 import sys
 import time
@@ -187,7 +188,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     options, rest = parser.parse_known_args()
     try:
-        import atheris
+        # Imported by name: it has no types, and most who run this will not have it.
+        atheris = importlib.import_module("atheris")
     except ImportError:
         return mutation_loop(options.seconds, options.seed)
     arguments = [sys.argv[0], f"-max_total_time={int(options.seconds)}", *rest]

@@ -13,6 +13,7 @@ from seaway.conf import layer_home
 from seaway.connections.connection import Connection
 from seaway.connections.registry import ConnectionRegistry, Limits
 from seaway.dialects.seaway import DIALECT
+from seaway.server.handoff import Framing
 from seaway.testing import TopicClient
 from seaway.transports.relay import line_frame
 from tests.connections.topics import Gate, Plain, Room
@@ -21,9 +22,8 @@ from tests.connections.topics import Gate, Plain, Room
 class Line:
     """A sink that a test can stop from taking more."""
 
-    framing = staticmethod(line_frame)
-
     def __init__(self) -> None:
+        self.framing: Framing = line_frame
         self.writable = True
         self.reading = True
         self.closed_with: tuple[int, str] | None = None

@@ -8,6 +8,7 @@ browser lives no longer than its module, and what these tests do to the data the
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import shutil
 import tempfile
@@ -35,21 +36,28 @@ FLAGS = [
 ]
 
 
+def chromium() -> str | None:
+    """The path of a Chromium."""
+    return next(filter(None, map(shutil.which, CHROMIUM)), None)
+
+
+def missing() -> str:
+    """What the tests with a browser lack, in one line; empty when they can run."""
+    if chromium() is None:
+        return f"Chromium is not installed: none of {', '.join(CHROMIUM)} is on the PATH."
+    if importlib.util.find_spec("playwright") is None:
+        return "Chromium is not installed for tests: Playwright, which drives it, is missing."
+    return ""
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    executable = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    if executable is None:
-        pytest.skip(f"Chromium is not installed: none of {', '.join(CHROMIUM)} is on the PATH.")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        pytest.skip(
-            "Chromium is not installed: there is one, but Playwright, which drives it, is not."
-        )
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=executable, args=FLAGS)
-        yield chromium
-        chromium.close()
+        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ What a page may ask for:
   stays. That is how people read "change ``INSTALLED_APPS`` in ``mysite/settings.py``".
 - ``$ command`` is run; lines below it must appear in its output, in order. ``...`` skips lines.
 - ``>>> statement`` below ``$ python manage.py shell`` is typed there.
-- A server is started and left running, on a free port instead of 8000, until ``^C`` stands below it,
-  or the next server is started, or `Reader.stop` is called.
+- A server is started and left running, on a free port instead of 8000, until ``^C`` stands below
+  it, or the next server is started, or `Reader.stop` is called.
 """
 
 from __future__ import annotations
@@ -184,11 +184,11 @@ class Reader:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def serve(self, command: Command, where: str) -> None:
+    def serve(self, command: Command, where: str, port: int = 0) -> None:
         """Start the server that the page starts, and wait until it says what the page says."""
         self.stop()
         self._serving = command, where
-        self.port = free_port()
+        self.port = port or free_port()
         words = shlex.split(command.line)
         if "runserver" in words:
             # The reloader would start it again whenever somebody edits Seaway itself.
@@ -211,10 +211,10 @@ class Reader:
         answer = [line.replace(":8000", f":{self.port}") for line in command.answer]
         self._wait_until_it_says(answer, where)
 
-    def restart(self) -> None:
-        """Press Ctrl+C and run the same server again."""
+    def restart(self, port: int = 0) -> None:
+        """Press Ctrl+C and run the same server again, on this port if one is named."""
         assert self._serving
-        self.serve(*self._serving)
+        self.serve(*self._serving, port)
 
     def _wait_until_it_says(self, answer: list[str], where: str) -> None:
         """What the page shows, and in any case that it serves: that is printed when it does."""

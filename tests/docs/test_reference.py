@@ -89,14 +89,22 @@ def test_the_reference_names_the_environment_variables() -> None:
 # Names of files ----------------------------------------------------------------------------------
 
 _FILE = re.compile(r"`((?:src/seaway|clients|examples|benchmarks|tests|docs)/[\w./-]*)`")
+_OURS = re.compile(r"[`>]((?:[a-z_]+/)+(?:[a-z_0-9]+\.py)?|[a-z_]+\.py)[`,< ]")
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
 def test_files_that_a_page_names_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     named = [name for name in _FILE.findall(text) if not name.startswith("docs/_build")]
-    missing = [name for name in named if not (ROOT / name).exists()]
-    assert not missing
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("name", ["explanation/data-flow.md", "images/data-flow.svg"])
+def test_the_way_of_a_byte_names_files_of_the_source(name: str) -> None:
+    named = _OURS.findall((DOCS / name).read_text(encoding="utf-8"))
+    assert len(named) > 10
+    source = ROOT / "src" / "seaway"
+    assert [file for file in named if not (source / file).exists() and file != "src/seaway/"] == []
 
 
 # Settings ----------------------------------------------------------------------------------------

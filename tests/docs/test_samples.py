@@ -14,9 +14,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from websockets.sync.client import connect
 
 from tests.docs.pages import DOCS, ROOT, Block, all_blocks, blocks, pages
-from tests.docs.reader import Reader, commands, tutorial_pages
+from tests.docs.reader import Command, Reader, commands, tutorial_pages
 
 TUTORIAL = DOCS / "tutorial"
 PYTHON = ("python",)
@@ -89,6 +90,20 @@ def test_the_samples_of_a_page_run(page: Path, project: Path, tmp_path: Path) ->
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_echo_of_the_server_page_echoes(tmp_path: Path) -> None:
+    reader = Reader(tmp_path)
+    for block in blocks(DOCS / "reference" / "server.md"):
+        if block.caption:
+            reader.save(block)
+    try:
+        reader.serve(Command("seaway serve echo:application"), "server.md")
+        with connect(f"ws://127.0.0.1:{reader.port}/") as client:
+            client.send("Hello")
+            assert client.recv(20) == "Hello"
+    finally:
+        reader.stop()
 
 
 # JSON and JavaScript -----------------------------------------------------------------------------

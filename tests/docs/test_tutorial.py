@@ -12,22 +12,31 @@ import shutil
 import sys
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
+from playwright.sync_api import Browser, Dialog, sync_playwright
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin, Subprotocol
 
-from tests.docs.reader import Reader, tutorial_pages
+from tests.docs.reader import Command, Reader, tutorial_pages
+
+Test = TypeVar("Test", bound=Callable[..., None])
 
 PAGES = {page.stem: page for page in tutorial_pages()}
 TIMEOUT = 20.0
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
+
+
+def needs_chromium(test: Test) -> Test:
+    missing = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+    marked: Test = pytest.mark.browser(missing(test))
+    return marked
 
 
 class Window:
@@ -98,6 +107,15 @@ def windows(reader: Reader) -> Iterator[Windows]:
     sys.stdout.write(reader.log.read_text(encoding="utf-8"))
 
 
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-gpu"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield browser
+        browser.close()
+
+
 def log_in(reader: Reader) -> str:
     """Log in at the admin as a person would; the cookie of the session."""
     jar = http.cookiejar.CookieJar()
@@ -128,25 +146,17 @@ def test_first_chat(reader: Reader, windows: Windows) -> None:
     assert (refused["type"], refused["code"]) == ("error", "invalid_arguments")
 
 
-@pytest.mark.browser
-@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
-def test_first_chat_in_a_browser(reader: Reader) -> None:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
-        )
-        one, two = browser.new_page(), browser.new_page()
-        for page in (one, two):
-            page.goto(reader.url)
-        one.fill("#text", "Hello from one")
-        one.press("#text", "Enter")
-        two.wait_for_selector("#messages li:has-text('Hello from one')")
-        two.fill("#text", "Hello from two")
-        two.press("#text", "Enter")
-        one.wait_for_selector("#messages li:has-text('Hello from two')")
-        browser.close()
+@needs_chromium
+def test_first_chat_in_a_browser(reader: Reader, browser: Browser) -> None:
+    one, two = browser.new_page(), browser.new_page()
+    for page in (one, two):
+        page.goto(reader.url)
+    one.fill("#text", "Hello from one")
+    one.press("#text", "Enter")
+    two.wait_for_selector("#messages li:has-text('Hello from one')")
+    two.fill("#text", "Hello from two")
+    two.press("#text", "Enter")
+    one.wait_for_selector("#messages li:has-text('Hello from two')")
 
 
 def test_presence(reader: Reader, windows: Windows) -> None:
@@ -193,6 +203,22 @@ def test_history_outlives_a_restart(reader: Reader, windows: Windows) -> None:
     assert after.next("event") == missed
 
 
+@needs_chromium
+def test_history_in_a_browser(reader: Reader, browser: Browser) -> None:
+    page = browser.new_page()
+    page.goto(reader.url)
+    page.wait_for_selector("#messages li:has-text('Before the restart')")
+    page.wait_for_selector("#members:has-text('guest')")
+    port = reader.port
+    reader.stop()
+    missed = {"id": 1000, "name": "shell", "text": "While you were away"}
+    publish = f'Room.at(name="lobby").publish("said", {missed})'
+    shell = Command("python manage.py shell", [], ["from chat.topics import Room", publish])
+    reader.type(shell, "test_history_in_a_browser")
+    reader.restart(port)
+    page.wait_for_selector("#messages li:has-text('While you were away')")
+
+
 def test_permissions(reader: Reader, windows: Windows) -> None:
     reader.follow(PAGES["permissions"])
     refused = windows.open().join()
@@ -204,6 +230,26 @@ def test_permissions(reader: Reader, windows: Windows) -> None:
     ann = windows.open(log_in(reader))
     assert ann.join()["type"] == "joined"
     assert ann.ask(type="call", action="say", args={"text": " "})["code"] == "empty"
+
+
+@needs_chromium
+def test_permissions_in_a_browser(reader: Reader, browser: Browser) -> None:
+    page = browser.new_page()
+    page.goto(reader.url)
+    page.fill("[name=username]", "ann")
+    page.fill("[name=password]", "seaside")
+    page.press("[name=password]", "Enter")
+    page.wait_for_selector("#members:has-text('ann')")
+    said: list[str] = []
+
+    def read(dialog: Dialog) -> None:
+        said.append(dialog.message)
+        dialog.accept()
+
+    page.on("dialog", read)
+    with page.expect_event("dialog"):
+        page.press("#text", "Enter")
+    assert said == ["Say something."]
 
 
 def test_publishing(reader: Reader, windows: Windows) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import random
 import weakref
 from collections.abc import Iterable
 
 import httptools
 import pytest
+from compliance.fuzz_http1 import check, mutate, mutation_loop
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -648,3 +650,16 @@ def test_random_bytes_end_in_a_violation_at_worst(pieces: list[bytes]) -> None:
     events = [event for piece in pieces for event in connection.receive(piece)]
     events += connection.receive_eof()
     assert not any(isinstance(event, ViolationReceived) for event in events[:-1])
+
+
+@given(st.integers())
+def test_mutated_requests_read_the_same_however_they_are_split(seed: int) -> None:
+    check(mutate(random.Random(seed)))
+
+
+def test_the_fuzzer_tells_its_findings(capsys: pytest.CaptureFixture[str]) -> None:
+    def broken(data: bytes) -> None:
+        raise AssertionError("found")
+
+    assert mutation_loop(broken, 60, seed=1) == 1
+    assert "found" in capsys.readouterr().out

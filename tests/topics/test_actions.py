@@ -246,7 +246,7 @@ def test_a_broken_action_says_why_and_takes_no_call(name: str, words: str) -> No
 
 def test_only_a_plain_method_can_be_marked() -> None:
     with pytest.raises(TypeError, match="marks a method"):
-        action(staticmethod(print))  # type: ignore[type-var]
+        action(staticmethod(print))
 
 
 def test_a_wrapped_method_keeps_its_parameters() -> None:

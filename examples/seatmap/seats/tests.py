@@ -67,8 +67,9 @@ class SeatMapTests(TransactionTestCase):
             async with TopicClient(session_key=await visitor()) as two:
                 snapshot = await two.join(self.topic)
                 assert [seat["state"] for seat in snapshot["seats"]] == ["held"]
-                with self.assertRaisesMessage(ActionError, "Stalls A1 is taken"):
+                with self.assertRaisesMessage(ActionError, "Stalls A1 is taken") as refusal:
                     await two.call(self.topic, "hold", seat=self.seats[0].pk)
+                assert refusal.exception.data == snapshot["seats"][0]
 
     @override_settings(SEATMAP_HOLD_SECONDS=0)
     async def test_a_hold_that_ran_out_counts_as_none(self) -> None:

@@ -76,7 +76,9 @@ class SeatMap(Topic):
                     raise ActionError(f"{MOST_HELD} seats at a time are the most.", code="enough")
                 Reservation.objects.take(wanted, self.visitor, until)
         except IntegrityError:
-            raise ActionError(f"Someone was faster: {wanted} is taken.", code="taken") from None
+            now = self.event.seats.get(pk=seat).as_event()
+            message = f"Someone was faster: {wanted} is taken."
+            raise ActionError(message, code="taken", data=now) from None
         return {"until": milliseconds(until)}
 
     @action

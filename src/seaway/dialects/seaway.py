@@ -72,7 +72,8 @@ class _Ping(msgspec.Struct, tag="ping"):
 
 _HEARTBEAT = Heartbeat()
 _PONG = b'{"type":"pong"}'
-_decode = msgspec.json.Decoder(_Join | _Leave | _Call | _Ping).decode
+_Message = _Join | _Leave | _Call | _Ping
+_decoder: msgspec.json.Decoder[_Message] = msgspec.json.Decoder(_Message)
 _json = msgspec.json.encode
 
 
@@ -85,7 +86,7 @@ class SeawayDialect:
 
     def decode(self, message: str | bytes) -> Request:
         try:
-            return _decode(message).request()
+            return _decoder.decode(message).request()
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise BadMessage(str(error)) from None
 

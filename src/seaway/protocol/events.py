@@ -101,7 +101,7 @@ class ResponseData(Event, frozen=True):
 
 
 class Message(Event, frozen=True):
-    """A whole data message, unmasked, reassembled and decompressed: text as str, binary as bytes."""
+    """A whole data message, reassembled and decompressed: text as str, binary as bytes."""
 
     data: str | bytes
 

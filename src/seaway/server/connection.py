@@ -123,7 +123,8 @@ class HttpConnection(asyncio.Protocol):
         incoming = self._incoming
         if incoming is not None and incoming.ended and incoming is self.current:
             # The common case: one whole request, and now it is the application's turn.
-            self.deadline = NEVER
+            if self.writable:
+                self.deadline = NEVER
         elif not self._closing:
             self._set_deadline()
             self.update_reading()

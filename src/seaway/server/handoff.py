@@ -23,7 +23,7 @@ Framing = Callable[[bytes], bytes]
 
 
 class Sink(Protocol):
-    """Where a connection's bytes go. All calls belong on the server's event loop and never block."""
+    """Where a connection's bytes go. Calls belong on the server's event loop and never block."""
 
     framing: Framing
     """How messages are framed for this connection: the key by which encodings are shared."""

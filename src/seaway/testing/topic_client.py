@@ -20,6 +20,7 @@ from seaway.connections.connection import Connection
 from seaway.connections.registry import ConnectionRegistry, Limits
 from seaway.dialects.seaway import DIALECT
 from seaway.exceptions import ActionError, SeawayError
+from seaway.server.handoff import Framing
 from seaway.transports.relay import line_frame
 
 #: Seconds that a test waits for an answer or an event before it fails.
@@ -41,9 +42,8 @@ class Nothing(SeawayError, AssertionError):
 class _TestSink:
     """Takes what the connection writes and hands the messages to the client."""
 
-    framing = staticmethod(line_frame)
-
     def __init__(self, client: TopicClient) -> None:
+        self.framing: Framing = line_frame
         self.client = client
         self.writable = True
 
@@ -159,7 +159,7 @@ class TopicClient:
         if self.closed_with is not None:
             raise Nothing(f"The server closed the connection with {self.closed_with}.")
         try:
-            message = await asyncio.wait_for(answer, PATIENCE)
+            message: dict[str, Any] = await asyncio.wait_for(answer, PATIENCE)
         except TimeoutError:
             raise Nothing(f"No answer to {request} within {PATIENCE} s.") from None
         if message["type"] == "error":

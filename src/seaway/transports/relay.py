@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from seaway.server.handoff import Handler
+from seaway.server.handoff import Framing, Handler
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
@@ -29,11 +29,12 @@ def line_frame(message: bytes) -> bytes:
 class RelaySink:
     """Queues what is written and sends it in order. One task per connection: ASGI's price."""
 
-    __slots__ = ("_close", "_handler", "_reading", "_size", "_waiting", "_wake", "writable")
-
-    framing = staticmethod(line_frame)
+    __slots__ = (
+        "_close", "_handler", "_reading", "_size", "_waiting", "_wake", "framing", "writable",
+    )  # fmt: skip
 
     def __init__(self, handler: Handler) -> None:
+        self.framing: Framing = line_frame
         self._handler = handler
         self._waiting: deque[bytes] = deque()
         self._size = 0

@@ -41,13 +41,12 @@ async def test_a_broker_listens_where_only_we_can_reach_it(place: Place) -> None
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc")
-async def test_it_is_nobodys_child_and_leads_no_terminal(place: Place) -> None:
+def test_it_is_nobodys_child_and_leads_no_terminal(place: Place) -> None:
     ensure_broker(place, linger=0.2)
     pid = broker_pid(place)
     assert os.getsid(pid) != os.getsid(0)
     parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
     assert parent != str(os.getpid())
-    await ended(place)
 
 
 async def test_it_quits_by_itself_and_removes_its_socket(place: Place) -> None:

@@ -298,6 +298,7 @@ class Seat:
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
+                    self._close()
                     message = f"Another broker is already running at {self._path}."
                     raise LayerUnavailable(message) from None
                 time.sleep(0.02)
@@ -328,6 +329,9 @@ class Seat:
         """Remove the socket's file; the lock goes with the process."""
         if self.kept():
             self._path.unlink(missing_ok=True)
+        self._close()
+
+    def _close(self) -> None:
         self.socket.close()
         os.close(self._lock)
 

@@ -1,7 +1,7 @@
 /** The drawn house: paints seats, and turns clicks, taps and keys into picks. Knows no network. */
 
 /** What a seat's look is called for those who do not see it; `views.py` has the same list. */
-const WORDS = {
+export const WORDS = {
   free: "free",
   mine: "held for you",
   held: "held by someone else",

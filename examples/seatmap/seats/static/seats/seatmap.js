@@ -2,7 +2,7 @@
 
 import { connect } from "../seaway/seaway.js";
 import { Basket, ENDING } from "./basket.js";
-import { Plan, euros } from "./plan.js";
+import { Plan, WORDS, euros } from "./plan.js";
 import { toast } from "./toast.js";
 
 const STATES = {
@@ -71,13 +71,13 @@ function show({ id, state, by, until }, options) {
   const own = by !== null && by === me;
   if (state === "held" && until <= now()) return show({ id, state: "free", by: null, until: null });
   if (state === "held" && own && holds.get(id) > until) keep();
-  const ranOut = holds.get(id) <= now();
+  const known = holds.has(id);
   if (state === "held") holds.set(id, until);
   else holds.delete(id);
   if (state === "held" && own) basket.put(seat, until);
   else basket.remove(id);
   const look = own ? { held: "mine", sold: "bought" }[state] : state;
-  if (seat.look === "mine" && look !== "mine") farewell(seat, look, ranOut);
+  if (seat.look === "mine" && look !== "mine" && known) farewell(seat, look);
   if (look !== "mine") plan.flag(id, "ending", false);
   plan.paint(id, look, options);
   basket.tick(now());
@@ -85,13 +85,10 @@ function show({ id, state, by, until }, options) {
 
 const letGo = new Set(); // seats that this window gives back itself
 
-function farewell(seat, look, ranOut) {
-  if (look === "bought" || letGo.delete(seat.id)) return;
-  toast(
-    ranOut
-      ? `Your hold on ${seat.name} has run out.`
-      : `The box office has taken ${seat.name} back. We are sorry!`,
-  );
+function farewell({ id, name }, look) {
+  if (look === "bought" || letGo.delete(id)) return;
+  const end = look === "free" ? "has run out" : `has ended: it is ${WORDS[look]}`;
+  toast(`Your hold on ${name} ${end}.`);
 }
 
 const asked = new Set(); // seats that the server is being asked for
@@ -136,7 +133,7 @@ async function ask(action, args) {
   try {
     return await seats.call(action, args);
   } catch (error) {
-    if (error.data?.id) show(error.data);
+    if (error.data) show(error.data); // what the seat is, if our picture of it was old
     toast(LOST.has(error.code) ? "The connection was lost. Please try again." : error.message);
     return undefined;
   }
