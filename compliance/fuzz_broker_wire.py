@@ -152,7 +152,7 @@ async def fuzz(seconds: float, seed: int) -> int:
                 raise SystemExit("our member is gone")
         if lock_of(place.socket).read_text() != pid:
             raise SystemExit("the broker is another process now")
-        log = place.log.read_text()  # noqa: ASYNC240  small and local
+        log = place.log.read_text()
         if "Traceback" in log:
             raise SystemExit(
                 f"the broker's log has a traceback: {log[log.index('Traceback') :][:3000]}"

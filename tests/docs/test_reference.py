@@ -107,6 +107,18 @@ def test_the_way_of_a_byte_names_files_of_the_source(name: str) -> None:
     assert [file for file in named if not (source / file).exists() and file != "src/seaway/"] == []
 
 
+# Links -------------------------------------------------------------------------------------------
+
+_LINK = re.compile(r"\]\((?!\w+:)([^)#\s]+)")
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")), ids=lambda page: page.name)
+def test_links_of_pages_outside_the_documentation_lead_somewhere(page: Path) -> None:
+    """Sphinx checks those inside."""
+    links = _LINK.findall(page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
 # Settings ----------------------------------------------------------------------------------------
 
 

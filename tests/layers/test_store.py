@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from seaway.layers.base import Gap, History, Page, Position, PresenceChange
-from seaway.layers.store import IDLE_SECONDS, PAGE_BYTES, SWEEP_STREAMS, Store
+from seaway.layers.store import IDLE_SECONDS, PAGE_BYTES, PAGE_EVENTS, SWEEP_STREAMS, Store
 
 KEPT = History(size=10, seconds=60)
 LONG = IDLE_SECONDS + 1
@@ -125,6 +125,15 @@ def test_a_page_is_bounded_in_bytes(store: Store[str]) -> None:
     assert isinstance(found, Page)
     assert len(found.publications) == 2
     assert found.position.offset == 10
+
+
+def test_a_page_is_bounded_in_events_whatever_is_asked(store: Store[str]) -> None:
+    start = store.watch("topic", "here")
+    for _ in range(PAGE_EVENTS + 1):
+        store.publish("topic", b"", History(size=2 * PAGE_EVENTS, seconds=60))
+    found = store.read("topic", start, 2**64)
+    assert isinstance(found, Page)
+    assert len(found.publications) == PAGE_EVENTS
 
 
 def test_one_event_over_the_bound_is_still_given(store: Store[str]) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -64,6 +67,15 @@ def start(project: Path) -> Iterator[Start]:
     """Start runserver in the project; whatever was started is gone after the test."""
     started: list[subprocess.Popen[str]] = []
 
+    def kill_all() -> None:
+        for process in started:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+
+    # A server that hangs is killed, so that whoever reads from it reads the end.
+    watchdog = threading.Timer(120, kill_all)
+    watchdog.start()
+
     def run(*options: str) -> subprocess.Popen[str]:
         environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "project_settings"}
         environment["PYTHONPATH"] = str(project)
@@ -81,9 +93,9 @@ def start(project: Path) -> Iterator[Start]:
         return process
 
     yield run
+    watchdog.cancel()
+    kill_all()
     for process in started:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
         process.wait(30)
         for stream in (process.stdout, process.stderr):
             assert stream is not None
@@ -145,13 +157,33 @@ def test_without_static_files_they_are_not_found(start: Start) -> None:
     assert caught.value.code == 404
 
 
+@contextlib.contextmanager
+def touched_until_done(path: Path) -> Iterator[None]:
+    """Give a file a new time now and, should the reloader not have looked yet, again later."""
+    done = threading.Event()
+
+    def touch() -> None:
+        for count in itertools.count():
+            os.utime(path, (2_000_000_000 + count, 2_000_000_000 + count))
+            if done.wait(10):
+                return
+
+    thread = threading.Thread(target=touch)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
 def test_a_change_of_the_code_starts_it_anew(start: Start, project: Path) -> None:
     process = start("0")
     _, port = greeting_of(process)
     assert get(port, "/") == "from a view"
     (project / "urls.py").write_text(URLS.replace("from a view", "from a new view"))
-    os.utime(project / "urls.py", (2_000_000_000, 2_000_000_000))
-    _, port = greeting_of(process)
+    with touched_until_done(project / "urls.py"):
+        _, port = greeting_of(process)
     assert get(port, "/") == "from a new view"
 
 

@@ -301,6 +301,19 @@ def test_over_the_limits(data: bytes, status: int, step: int) -> None:
     assert events[-1].status == status
 
 
+def test_pipelining_has_a_limit() -> None:
+    connection = Http1Connection(HttpLimits(unanswered=2))
+    assert len(connection.receive(GET * 2)) == 2
+    answer(connection)
+    assert len(connection.receive(GET)) == 1
+    (violation,) = connection.receive(GET)
+    assert isinstance(violation, ViolationReceived)
+    assert violation.status == 429
+    # What was taken before is answered first.
+    assert [answer(connection)[:12] for _ in range(2)] == [b"HTTP/1.1 200"] * 2
+    assert connection.answering == 4
+
+
 # Persistence -------------------------------------------------------------------------------------
 
 
@@ -341,6 +354,24 @@ def test_the_application_may_close_rfc9112_9_6() -> None:
     assert not connection.keep_alive
     assert connection.answers_owed == 0
     assert connection.receive(GET) == []
+
+
+def test_a_response_that_fell_short_ends_the_connection() -> None:
+    connection = Http1Connection()
+    only(connection, GET)
+    connection.send(ResponseStarted(1, 200, [(b"content-length", b"5")]))
+    assert connection.keep_alive
+    with pytest.raises(ResponseError, match="3 bytes under"):
+        connection.send(ResponseData(1, b"ab", ended=True))
+    assert not connection.keep_alive
+
+
+def test_an_interim_response_leaves_the_final_one_owed() -> None:
+    connection = Http1Connection()
+    only(connection, GET)
+    hint = connection.send(InterimResponse(1, 103, [(b"link", b"</a>")]))
+    assert hint == b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"
+    assert connection.answering == 1
 
 
 def test_a_connection_that_is_done_is_freed_without_the_garbage_collector(

@@ -33,6 +33,8 @@ P = TypeVar("P", bound=Hashable)
 IDLE_SECONDS = 3600.0
 #: A page ends when it holds so many bytes: several thousand ordinary events, one frame on the wire.
 PAGE_BYTES = 4 * 1024 * 1024
+#: And at the latest with so many.
+PAGE_EVENTS = 10_000
 #: Streams that one `Store.sweep` looks at: under a millisecond of work.
 SWEEP_STREAMS = 1000
 
@@ -172,7 +174,7 @@ class Store(Generic[P]):
         return stream.position()
 
     def read(self, topic: str, since: Position, limit: int) -> Page | Gap:
-        """What follows ``since``: at most ``limit`` events and about `PAGE_BYTES`."""
+        """What follows ``since``: at most ``limit`` events, `PAGE_EVENTS`, about `PAGE_BYTES`."""
         position = self.position(topic)
         if since.epoch != position.epoch or since.offset > position.offset or since.offset < 0:
             return Gap(position)
@@ -185,7 +187,7 @@ class Store(Generic[P]):
             return Gap(position)
         publications: list[Publication] = []
         size = 0
-        for _, publication in islice(stream.kept, skip, skip + limit):
+        for _, publication in islice(stream.kept, skip, skip + min(limit, PAGE_EVENTS)):
             size += len(publication.data)
             if size > PAGE_BYTES and publications:
                 break

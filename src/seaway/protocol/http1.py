@@ -55,7 +55,8 @@ class Http1Connection:
 
     Requests are numbered from 1 (`RequestReceived.stream`) and answered in that order: `send`
     always concerns the oldest request whose response has not ended, and says so if the event names
-    another. A request without a body has ``ended=True`` and no `RequestEnded` follows.
+    another. A request without a body has ``ended=True`` and no `RequestEnded` follows; the body of
+    one that was answered early goes on arriving.
 
     `keep_alive` says whether the connection may be reused after the current response; once it is
     False and that response has ended, nothing more is read and the server closes.
@@ -149,7 +150,10 @@ class Http1Connection:
                 f"a response to request {event.stream} before request {exchange.stream} is answered"
             )
         if isinstance(event, ResponseData):
-            data = exchange.data(event)
+            try:
+                data = exchange.data(event)
+            finally:
+                self.keep_alive = not exchange.closes
             if event.ended:
                 self._end_exchange(exchange)
             return data
@@ -244,7 +248,6 @@ class Http1Connection:
     def _end_exchange(self, exchange: Exchange) -> None:
         reader = self._reader
         reader.exchanges.popleft()
-        self.keep_alive = not exchange.closes
         if exchange.closes:
             reader.exchanges.clear()
             reader.finish(CLOSED)

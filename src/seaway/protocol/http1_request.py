@@ -1,17 +1,17 @@
 """The listening half of HTTP/1.1: llhttp's callbacks become events, strictly (RFC 9112).
 
-What lives here: the limits, what RFC 9110 and 9112 demand of a request beyond llhttp's grammar,
-and `RequestReader`, the object that llhttp calls.
-What must not: answers, the holding back of bytes behind an upgrade (both in `http1`).
+What lives here: the limits, and `RequestReader`, the object that llhttp calls.
+What must not: the rules for a head (`http1_rules`), answers, the holding back of bytes behind an
+upgrade (both in `http1`).
 
-Left to llhttp, and stricter than nothing only there: it takes two spaces for one in a request line
-and ``RTSP/1.0`` for ``HTTP/1.0``. Neither moves a message's border.
+Known leniencies of llhttp that httptools gives no way to see: two spaces for one in a request line,
+bare LFs for empty lines before it, and ``RTSP/1.0`` or ``ICE/1.0`` for ``HTTP/1.0``. None of them
+moves the border between two messages.
 """
 
 from __future__ import annotations
 
 import enum
-import re
 from collections import deque
 
 import httptools
@@ -20,21 +20,31 @@ import msgspec
 from seaway.exceptions import ProtocolError
 
 from .events import DataReceived, Event, Headers, RequestEnded, RequestReceived
-from .headers import token_list
 from .http1_response import Exchange
+from .http1_rules import (
+    PERSISTENT_BY_DEFAULT,
+    check_target,
+    connection_options,
+    expects_continue,
+    has_body,
+    refusal,
+)
 
 
 class HttpLimits(msgspec.Struct, frozen=True):
-    """How much of a request's head is read before it is refused.
+    """How much is read before a request is refused.
 
     :param header_bytes: the whole head, request line included; over it: 431.
     :param header_count: fields in head and trailers together; over it: 431.
     :param target_bytes: the request target; over it: 414.
+    :param unanswered: requests taken before the first of them is answered; over it: 429. A read of
+        256 KB holds ten thousand pipelined requests, each of which takes 1 KB once parsed.
     """
 
     header_bytes: int = 65536
     header_count: int = 128
     target_bytes: int = 16384
+    unanswered: int = 256
 
 
 class Phase(enum.Enum):
@@ -57,12 +67,6 @@ IDLE, HEAD, BODY, PRIMING, HELD, LAST, CLOSED, UPGRADED = Phase
 _MEANINGFUL = frozenset(
     {b"connection", b"content-length", b"expect", b"host", b"transfer-encoding", b"upgrade"}
 )
-#: uri-host [":" port] (RFC 9110 section 7.2, RFC 3986 section 3.2.2), without percent-encoding.
-_HOST = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+;=]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
-_ABSOLUTE_FORM = re.compile(rb"(?i:https?)://([^/?#]*)")
-_PERSISTENT_BY_DEFAULT = {"1.0": False, "1.1": True}
-
-
 #: Takes a finished parser's place: a parser and its reader refer to each other, and would wait for
 #: the garbage collector together.
 _SPENT = httptools.HttpRequestParser(object())
@@ -178,7 +182,7 @@ class RequestReader:
             self.end_message()
 
     def _refuse(self, reason: str, status: int = 400) -> ProtocolError:
-        self.fault = _refuse(reason, status)
+        self.fault = refusal(reason, status)
         return self.fault
 
     def _read_head(self) -> None:
@@ -188,16 +192,18 @@ class RequestReader:
         self._fields, self._headers = {}, []
         target, self._target = self._target, b""
         version = parser.get_http_version()
-        if version not in _PERSISTENT_BY_DEFAULT:
-            raise _refuse(f"HTTP/{version} is not spoken here", 505)
+        if version not in PERSISTENT_BY_DEFAULT:
+            raise refusal(f"HTTP/{version} is not spoken here", 505)
+        if len(self.exchanges) >= self._limits.unanswered:
+            raise refusal("too many requests before the first is answered", 429)
         method = parser.get_method().decode("ascii")
-        _check_target(method, target, fields, version, headers)
-        has_body = _has_body(fields, version)
-        upgrade, self._persistent = _connection_options(fields, version)
+        check_target(method, target, fields, version, headers)
+        with_body = has_body(fields, version)
+        upgrade, self._persistent = connection_options(fields, version)
         if not parser.should_upgrade():
             upgrade = ""
-        waits = version == "1.1" and _expects_continue(fields) and has_body
-        if not has_body:
+        waits = version == "1.1" and expects_continue(fields) and with_body
+        if not with_body:
             self.end_message()
             if upgrade:
                 self.phase = HELD
@@ -224,87 +230,10 @@ class RequestReader:
         )
         self.events.append(
             RequestReceived(
-                self.stream, method, target, headers, version, upgrade, waits, not has_body
+                self.stream, method, target, headers, version, upgrade, waits, not with_body
             )
         )
 
     def end_message(self) -> None:
         """The next byte starts another request, if the last one allows another."""
         self.phase = IDLE if self._persistent else LAST
-
-
-def _refuse(reason: str, status: int = 400) -> ProtocolError:
-    return ProtocolError(reason, status=status)
-
-
-def _check_target(
-    method: str, target: bytes, fields: dict[bytes, bytes], version: str, headers: Headers
-) -> None:
-    """RFC 9112 sections 3.2 (Host and the forms of a target) and 3.2.2 (absolute-form)."""
-    host = fields.get(b"host")
-    if host is None:
-        if version == "1.1":
-            raise _refuse("no Host header")
-    elif _HOST.fullmatch(host) is None:
-        raise _refuse("the Host header is not a host and port")
-    if b"#" in target:
-        raise _refuse("the request target has a fragment")
-    if target.startswith(b"/"):
-        return
-    if method == "CONNECT":
-        raise _refuse("this server is not a proxy", 501)
-    if target == b"*":
-        if method != "OPTIONS":
-            raise _refuse("the request target * belongs to OPTIONS")
-        return
-    absolute = _ABSOLUTE_FORM.match(target)
-    if absolute is None or _HOST.fullmatch(absolute[1]) is None:
-        raise _refuse("the request target is neither a path nor an http URI")
-    # The target's authority replaces whatever Host said.
-    headers[:] = [(name, absolute[1] if name == b"host" else value) for name, value in headers]
-
-
-def _has_body(fields: dict[bytes, bytes], version: str) -> bool:
-    """RFC 9112 sections 6.1 and 6.3. llhttp has refused Content-Lengths that are no single number,
-    and any beside Transfer-Encoding."""
-    codings = fields.get(b"transfer-encoding")
-    if codings is None:
-        # Not int(): it refuses thousands of leading zeros with an error of its own.
-        return fields.get(b"content-length", b"").strip(b"0") != b""
-    if version == "1.0":
-        raise _refuse("Transfer-Encoding in an HTTP/1.0 request")
-    if codings.lower() == b"chunked":
-        return True
-    names = token_list((codings,))
-    if names[-1:] != [b"chunked"] or names.count(b"chunked") > 1:
-        raise _refuse("chunked is not the last and only framing in Transfer-Encoding")
-    raise _refuse("no transfer coding but chunked is understood here", 501)
-
-
-def _connection_options(fields: dict[bytes, bytes], version: str) -> tuple[str, bool]:
-    """The protocol to upgrade to or "", and whether the connection persists.
-
-    RFC 9110 section 7.8 (Upgrade is void in HTTP/1.0 and without the connection option), RFC 9112
-    section 9.3 (persistence).
-    """
-    persistent = _PERSISTENT_BY_DEFAULT[version]
-    if b"connection" not in fields:
-        return "", persistent
-    options = token_list((fields[b"connection"],))
-    persistent = b"close" not in options and (persistent or b"keep-alive" in options)
-    if b"upgrade" not in options or b"upgrade" not in fields or version == "1.0":
-        return "", persistent
-    protocols = token_list((fields[b"upgrade"],))
-    if b"websocket" in protocols:
-        return "websocket", persistent
-    return (protocols[0].decode("latin-1") if protocols else ""), persistent
-
-
-def _expects_continue(fields: dict[bytes, bytes]) -> bool:
-    """RFC 9110 section 10.1.1."""
-    expectation = fields.get(b"expect")
-    if expectation is None:
-        return False
-    if expectation.lower() != b"100-continue":
-        raise _refuse("the only expectation met here is 100-continue", 417)
-    return True

@@ -311,10 +311,10 @@ class WebSocketStream:
         ``websocket.accept`` and the second time.
         """
         sink = self._sink
-        if sink is None or self._state != _OPEN:
-            raise RuntimeError("seaway.handoff needs an accepted, open WebSocket.")
         if self._handler is not None:
             raise RuntimeError("seaway.handoff was taken already.")
+        if sink is None or self._state != _OPEN:
+            raise RuntimeError("seaway.handoff needs an accepted, open WebSocket.")
         if self._closed is not None:
             raise ClientDisconnected
         self._handler = handler

@@ -113,6 +113,7 @@ async def test_who_does_not_greet_properly_is_disconnected(
         wire.frame(wire.Read(1, "t", "e", 0, 0)),
         wire.frame(wire.Publish(1, "t", b"", -1, 1.0)),
         wire.frame(wire.Publish(1, "t", b"", 1, -1.0)),
+        wire.frame(wire.Publish(1, "t", b"", 1, float("nan"))),
         wire.frame(wire.Done(1)),
     ],
 )

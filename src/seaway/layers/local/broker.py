@@ -265,10 +265,9 @@ _HANDLERS: dict[type[Any], Callable[[Session, Any], None]] = {
 @functools.lru_cache(maxsize=256)
 def _history(size: int, seconds: float) -> History:
     """One object per setting: the same few come with every publish."""
-    try:
-        return History(size=size, seconds=seconds)
-    except ValueError as error:
-        raise ProtocolError(str(error)) from error
+    if not (size >= 0 and seconds > 0):  # written so that it is true of NaN
+        raise ProtocolError(f"a history of {size} events and {seconds} seconds")
+    return History(size=size, seconds=seconds)
 
 
 # The process -------------------------------------------------------------------------------------

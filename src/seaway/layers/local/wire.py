@@ -11,6 +11,7 @@ the answers: an event that follows the answer to a `Watch` follows its position.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping, Sequence
 from typing import Generic, TypeVar
 
@@ -174,6 +175,7 @@ Reply = Welcome | Answer | Published | Changed
 
 M = TypeVar("M")
 
+_unpack_length = struct.Struct(">I").unpack_from
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -209,31 +211,25 @@ class Parser(Generic[M]):
             rest += data
             source = rest
         messages: list[M] = []
+        decode = self._decode
         start, end = 0, len(source)
-        while end - start >= _LENGTH:
-            body = start + _LENGTH
-            stop = body + int.from_bytes(source[start:body], "big")
-            if stop > end:
-                self._check_length(stop - body)
-                break
-            messages.append(self._message(source[body:stop]))
-            start = stop
+        try:
+            while end - start >= _LENGTH:
+                body = start + _LENGTH
+                stop = body + _unpack_length(source, start)[0]
+                if stop - body > MAX_FRAME:
+                    raise ProtocolError(f"a frame of {stop - body:,} bytes is over the limit")
+                if stop > end:
+                    break
+                messages.append(decode(source[body:stop]))
+                start = stop
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise ProtocolError(f"not a message of this protocol: {error}") from error
         if source is rest:
             del rest[:start]
         elif start < end:
             rest += source[start:]
         return messages
-
-    def _message(self, body: bytes | bytearray) -> M:
-        self._check_length(len(body))
-        try:
-            return self._decode(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise ProtocolError(f"not a message of this protocol: {error}") from error
-
-    def _check_length(self, length: int) -> None:
-        if length > MAX_FRAME:
-            raise ProtocolError(f"a frame of {length:,} bytes is over the limit of {MAX_FRAME:,}")
 
 
 def requests() -> Parser[Request]:
