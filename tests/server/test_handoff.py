@@ -161,7 +161,9 @@ def test_on_close_comes_exactly_once_with_the_peers_code(frame: bytes, seen: Any
             if frame:
                 client.receive_all()
         wait_until(lambda: len(handler.told) > 1)
-        assert handler.do(lambda sink: (sink.write(b"x"), sink.close(1000), sink.writable))[2] is False
+        assert (
+            handler.do(lambda sink: (sink.write(b"x"), sink.close(1000), sink.writable))[2] is False
+        )
     assert handler.told == [("taken",), seen]
 
 

@@ -67,7 +67,9 @@ def test_a_pipelined_body_reaches_its_own_request() -> None:
     with serving(echo) as server, server.connect() as client:
         post = b"POST /%d HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nab%d"
         client.send(b"".join(post % (n, n) for n in range(5)))
-        assert [client.response().body for _ in range(5)] == [b"/%d:ab%d" % (n, n) for n in range(5)]
+        assert [client.response().body for _ in range(5)] == [
+            b"/%d:ab%d" % (n, n) for n in range(5)
+        ]
 
 
 def test_chunked_bodies_both_ways() -> None:

@@ -16,7 +16,7 @@ from tests.layers.local.support import Raw
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     place = find_place("broker", tmp_path)
-    ensure_broker(place, linger=0.5)
+    ensure_broker(place, timeout=30, linger=2)
     return place
 
 

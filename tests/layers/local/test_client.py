@@ -13,7 +13,7 @@ from seaway.layers.local.broker import MAX_BUFFER
 from seaway.layers.local.client import LocalLayer
 from seaway.layers.local.place import Place, find_place
 from seaway.testing.layer_contract import KEPT, TOPIC, Process, eventually, started
-from tests.layers.local.support import Worker, broker_pid, frozen, kill_broker
+from tests.layers.local.support import Worker, broker_pid, frozen, kill_broker, local_layer
 
 Start = Callable[[], Awaitable[Process]]
 
@@ -28,7 +28,7 @@ async def start(place: Place) -> AsyncIterator[Start]:
     processes: list[Process] = []
 
     async def start() -> Process:
-        processes.append(await started(LocalLayer(place, linger=0.1)))
+        processes.append(await started(local_layer(place)))
         return processes[-1]
 
     yield start
@@ -174,7 +174,7 @@ async def test_without_any_broker_operations_fail_after_the_timeout(
         assert "cannot be reached" in str(outcome)
         assert "not known" not in str(outcome)
 
-    here.layer.timeout = 5
+    here.layer.timeout = 30
     place.directory.unlink()
     assert (await eventually(lambda: here.layer.publish(TOPIC, b"x"), bool)).offset == 1
     assert here.heard.restorations == []
@@ -193,7 +193,7 @@ async def test_a_broker_that_does_not_answer_is_unavailable_and_then_back(
     for outcome in outcomes:
         assert isinstance(outcome, LayerUnavailable)
     assert "Whether the event was published is not known" in str(outcomes[1])
-    here.layer.timeout = 15
+    here.layer.timeout = 30
     assert (await here.layer.position(TOPIC)).epoch == position.epoch
 
 
@@ -314,8 +314,8 @@ def test_the_same_on_uvloop(place: Place) -> None:
     uvloop = pytest.importorskip("uvloop")
 
     async def scenario() -> None:
-        here = await started(LocalLayer(place, linger=0.1))
-        there = await started(LocalLayer(place, linger=0.1))
+        here = await started(local_layer(place))
+        there = await started(local_layer(place))
         await there.layer.watch(TOPIC)
         await here.layer.enter(TOPIC, "ann", b"A")
         await here.layer.publish(TOPIC, b"x" * 2**20, KEPT)
