@@ -9,9 +9,9 @@ import pytest
 
 from seaway.exceptions import LayerUnavailable
 from seaway.layers.base import Gap, History
-from seaway.layers.local.broker import MAX_BUFFER
 from seaway.layers.local.client import LocalLayer
 from seaway.layers.local.place import Place, find_place
+from seaway.layers.local.session import MAX_BUFFER
 from seaway.testing.layer_contract import KEPT, TOPIC, Process, eventually, started
 from tests.layers.local.support import Worker, broker_pid, frozen, kill_broker, local_layer
 
