@@ -4,7 +4,6 @@ import pytest
 
 from seaway import ActionError
 from seaway.testing import TopicClient
-from tests.connections import topics as topics  # registers the routes
 
 
 async def test_the_public_test_client_leaves_the_database_alone() -> None:

@@ -82,6 +82,8 @@ class HttpConnection(SocketEnd):
             self.update_reading()
 
     def eof_received(self) -> bool:
+        if self.closing:
+            return False
         for event in self.http.receive_eof():
             _ON_EVENT[type(event)](self, event)
         if self.current is None or self.closing:
