@@ -15,6 +15,7 @@ import django
 from seaway.conf import layer_home, seaway_settings
 from seaway.connections.registry import ConnectionRegistry, Limits
 from seaway.http import get_http_application
+from seaway.server.respond import take_of
 from seaway.transports.relay import Receive, Send
 from seaway.transports.websocket import deny, serve_websocket
 
@@ -32,6 +33,10 @@ class Application:
         self._registry: ConnectionRegistry | None = None
         self._serve = {"http": self._serve_http, "websocket": self._serve_websocket}
         self._serve["lifespan"] = self._serve_lifespan
+        take = take_of(http)
+        if take is not None:
+            #: Seaway's server may ask this instead of calling us (see `seaway.server.respond`).
+            self.seaway_respond = take
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         serve = self._serve.get(scope["type"])
