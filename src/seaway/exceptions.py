@@ -8,6 +8,7 @@ The tree; each class says whose fault it is::
     SeawayError
     ├── ConfigurationError      the operator: a setting, an address, a missing file
     ├── SyncCallInLoop          the caller: a synchronous call where an event loop is running
+    ├── ResponseError           the application: a response that HTTP cannot carry
     ├── ProtocolError           the peer: bytes that break a protocol
     │   └── BadMessage          the peer: a well-framed message that its dialect does not know
     ├── LayerError              the layer
@@ -47,6 +48,10 @@ class SyncCallInLoop(SeawayError, RuntimeError):
 
     It would stop the loop that has to do the work. Await the a-prefixed twin instead.
     """
+
+
+class ResponseError(SeawayError, RuntimeError):
+    """The application's fault: it made a response that HTTP cannot carry."""
 
 
 class ProtocolError(SeawayError):

@@ -312,8 +312,8 @@ from seaway.layers.home import LayerHome
 from seaway.layers.local.client import LocalLayer
 from seaway.layers.local.place import Place
 def make():
-    layer = LocalLayer(Place(Path(sys.argv[1])), linger=0.2)
-    layer.lease = 3600
+    layer = LocalLayer(Place(Path(sys.argv[1])), linger=0.5)
+    layer.lease, layer.timeout = 3600, 30
     return layer
 home = LayerHome(make)
 def publish():

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -277,7 +277,12 @@ class ResumingIsTrue(RuleBasedStateMachine):
             assert self.store.read(topic, position, 1) == Page((), position)
 
 
-ResumingIsTrue.TestCase.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+ResumingIsTrue.TestCase.settings = settings(
+    max_examples=100,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 TestResumingIsTrue = ResumingIsTrue.TestCase
 
 

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
+from seaway.exceptions import ResponseError
 from seaway.protocol.events import Headers, InterimResponse, ResponseData, ResponseStarted
-from seaway.protocol.headers import ResponseError
 from seaway.protocol.http1_response import Exchange
 
 DATE = (b"date", b"now")

@@ -68,8 +68,8 @@ class TakingApp:
         with pytest.raises(RuntimeError, match="accepted"):
             take(handler)
         await send({"type": "websocket.accept"})
-        while self._wait is not None and not self._wait.is_set():
-            await asyncio.sleep(0.005)
+        if self._wait is not None:
+            await asyncio.to_thread(self._wait.wait, 20)
         handler.sink = take(handler)
         handler.told.append(("taken",))
         with pytest.raises(RuntimeError, match="already"):
@@ -161,7 +161,9 @@ def test_on_close_comes_exactly_once_with_the_peers_code(frame: bytes, seen: Any
             if frame:
                 client.receive_all()
         wait_until(lambda: len(handler.told) > 1)
-        assert handler.do(lambda sink: (sink.write(b"x"), sink.close(1000), sink.writable))[2] is False
+        assert (
+            handler.do(lambda sink: (sink.write(b"x"), sink.close(1000), sink.writable))[2] is False
+        )
     assert handler.told == [("taken",), seen]
 
 

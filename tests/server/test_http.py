@@ -19,9 +19,9 @@ async def respond(send: Any, body: bytes = b"ok", status: int = 200, *headers: A
 async def read_body(receive: Any) -> bytes:
     body = b""
     while True:
-        message = await receive()
+        message: dict[str, Any] = await receive()
         assert message["type"] == "http.request"
-        body += message["body"]
+        body += bytes(message["body"])
         if not message["more_body"]:
             return body
 
@@ -67,7 +67,9 @@ def test_a_pipelined_body_reaches_its_own_request() -> None:
     with serving(echo) as server, server.connect() as client:
         post = b"POST /%d HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nab%d"
         client.send(b"".join(post % (n, n) for n in range(5)))
-        assert [client.response().body for _ in range(5)] == [b"/%d:ab%d" % (n, n) for n in range(5)]
+        assert [client.response().body for _ in range(5)] == [
+            b"/%d:ab%d" % (n, n) for n in range(5)
+        ]
 
 
 def test_chunked_bodies_both_ways() -> None:

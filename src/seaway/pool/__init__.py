@@ -20,6 +20,7 @@ from django.core.signals import setting_changed
 from django.db import close_old_connections, connections
 
 from seaway.conf import seaway_settings
+from seaway.pool import tidying
 from seaway.pool.lease import HOLD_SECONDS, Lease, leased, use_loop
 from seaway.pool.mailbox import Mailbox, mailbox
 from seaway.pool.threads import Hold, Threads
@@ -67,7 +68,8 @@ async def run_in_pool(func: Callable[..., T], *args: object) -> T:
     as around a request. Whoever finds no free thread waits its turn.
     """
     if _State.thread_sensitive:
-        return await sync_to_async(_run, thread_sensitive=True)(func, args)
+        # The test's own connection is not ours to close, as in Django's test client.
+        return await sync_to_async(func, thread_sensitive=True)(*args)
     box = mailbox()
     future: asyncio.Future[T] = box.loop.create_future()
     context = contextvars.copy_context()
@@ -120,6 +122,8 @@ async def refresh_connections() -> None:
     ``await Model.objects.aget()`` runs in asgiref's thread, which no request's end tidies for us.
     One hop a second at most: a connection that broke meanwhile fails one caller, then is replaced.
     """
+    if _State.thread_sensitive:
+        return
     now = time.monotonic()
     if now - _State.looked_at >= TRUST_SECONDS:
         _State.looked_at = now
@@ -133,11 +137,11 @@ def thread_sensitive() -> Iterator[None]:
     Under Django's ``TestCase`` that is the thread whose transaction holds the test's data.
     """
     before = _State.thread_sensitive
-    _State.thread_sensitive = True
+    _State.thread_sensitive = tidying.suspended = True
     try:
         yield
     finally:
-        _State.thread_sensitive = before
+        _State.thread_sensitive = tidying.suspended = before
 
 
 def threads() -> Threads:

@@ -1,8 +1,7 @@
 """Field names, field values and comma lists: what every HTTP-speaking file shares.
 
-What lives here: look-ups in a header list, the grammar of RFC 9110 section 5.6, the check that
-keeps an application's headers from injecting lines, and the error for a response that HTTP cannot
-carry.
+What lives here: look-ups in a header list, the grammar of RFC 9110 section 5.6, and the check that
+keeps an application's headers from injecting lines.
 What must not: parsing of messages, knowledge of a particular header's meaning.
 """
 
@@ -12,7 +11,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-from seaway.exceptions import SeawayError
+from seaway.exceptions import ResponseError
 
 from .events import Headers
 
@@ -25,10 +24,6 @@ _ELEMENTS = {
     separator: re.compile(rb'(?:[^"%b]++|"(?:[^"\\]|\\.)*+(?:"|\\?\Z))++' % separator, re.DOTALL)
     for separator in (b",", b";")
 }
-
-
-class ResponseError(SeawayError, RuntimeError):
-    """The application's fault: it made a response that HTTP cannot carry."""
 
 
 def is_token(value: bytes) -> bool:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import httptools
 
+from seaway.exceptions import ResponseError
+
 from .events import (
     DataReceived,
     Event,
@@ -19,7 +21,6 @@ from .events import (
     StreamReset,
     ViolationReceived,
 )
-from .headers import ResponseError
 from .http1_request import (
     BODY,
     CLOSED,

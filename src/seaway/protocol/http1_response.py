@@ -12,8 +12,10 @@ from collections.abc import Callable
 from email.utils import formatdate
 from http import HTTPStatus
 
+from seaway.exceptions import ResponseError
+
 from .events import Headers, InterimResponse, ResponseData, ResponseStarted
-from .headers import ResponseError, check_response_headers, response_name, token_list
+from .headers import check_response_headers, response_name, token_list
 
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}".encode() for status in HTTPStatus

@@ -7,16 +7,17 @@ from pathlib import Path
 import pytest
 
 from seaway.layers.local import wire
-from seaway.layers.local.broker import MAX_BUFFER, main
+from seaway.layers.local.broker import main
 from seaway.layers.local.launch import ensure_broker
 from seaway.layers.local.place import Place, find_place
+from seaway.layers.local.session import MAX_BUFFER
 from tests.layers.local.support import Raw
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     place = find_place("broker", tmp_path)
-    ensure_broker(place, linger=0.5)
+    ensure_broker(place, timeout=30, linger=2)
     return place
 
 

@@ -9,11 +9,12 @@ import pytest
 
 from seaway.exceptions import LayerUnavailable
 from seaway.layers.base import Gap, History
-from seaway.layers.local.broker import MAX_BUFFER
+from seaway.layers.local import wire
 from seaway.layers.local.client import LocalLayer
 from seaway.layers.local.place import Place, find_place
+from seaway.layers.local.session import MAX_BUFFER
 from seaway.testing.layer_contract import KEPT, TOPIC, Process, eventually, started
-from tests.layers.local.support import Worker, broker_pid, frozen, kill_broker
+from tests.layers.local.support import Worker, broker_pid, frozen, kill_broker, local_layer
 
 Start = Callable[[], Awaitable[Process]]
 
@@ -28,7 +29,7 @@ async def start(place: Place) -> AsyncIterator[Start]:
     processes: list[Process] = []
 
     async def start() -> Process:
-        processes.append(await started(LocalLayer(place, linger=0.1)))
+        processes.append(await started(local_layer(place)))
         return processes[-1]
 
     yield start
@@ -174,7 +175,7 @@ async def test_without_any_broker_operations_fail_after_the_timeout(
         assert "cannot be reached" in str(outcome)
         assert "not known" not in str(outcome)
 
-    here.layer.timeout = 5
+    here.layer.timeout = 30
     place.directory.unlink()
     assert (await eventually(lambda: here.layer.publish(TOPIC, b"x"), bool)).offset == 1
     assert here.heard.restorations == []
@@ -193,7 +194,7 @@ async def test_a_broker_that_does_not_answer_is_unavailable_and_then_back(
     for outcome in outcomes:
         assert isinstance(outcome, LayerUnavailable)
     assert "Whether the event was published is not known" in str(outcomes[1])
-    here.layer.timeout = 15
+    here.layer.timeout = 30
     assert (await here.layer.position(TOPIC)).epoch == position.epoch
 
 
@@ -272,6 +273,18 @@ async def test_a_watch_that_was_given_up_is_ended(place: Place, start: Start) ->
     assert here.heard.data() == []
 
 
+async def test_an_event_that_was_on_its_way_when_its_watch_ended_is_not_heard(start: Start) -> None:
+    here = await start()
+    assert isinstance(here.layer, LocalLayer)
+    position = await here.layer.watch(TOPIC)
+    late = wire.Published(TOPIC, position.epoch, 1, b"x")
+    here.layer.replied(late)
+    assert here.heard.data() == [b"x"]
+    await here.layer.unwatch(TOPIC)
+    here.layer.replied(late)
+    assert here.heard.data() == [b"x"]
+
+
 async def test_a_member_whose_entry_was_given_up_is_not_there(place: Place, start: Start) -> None:
     here = await start()
     await here.layer.enter(TOPIC, "bob", b"old")
@@ -314,8 +327,8 @@ def test_the_same_on_uvloop(place: Place) -> None:
     uvloop = pytest.importorskip("uvloop")
 
     async def scenario() -> None:
-        here = await started(LocalLayer(place, linger=0.1))
-        there = await started(LocalLayer(place, linger=0.1))
+        here = await started(local_layer(place))
+        there = await started(local_layer(place))
         await there.layer.watch(TOPIC)
         await here.layer.enter(TOPIC, "ann", b"A")
         await here.layer.publish(TOPIC, b"x" * 2**20, KEPT)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from seaway.layers.local.client import LocalLayer
 from seaway.layers.local.place import find_place
 from seaway.testing.layer_contract import LayerContract, Process, started
+from tests.layers.local.support import local_layer
 
 
 class TestLocalLayer(LayerContract):
@@ -15,5 +15,4 @@ class TestLocalLayer(LayerContract):
         self.place = find_place("contract", tmp_path)
 
     async def make_layers(self, count: int) -> list[Process]:
-        # The broker quits a tenth of a second after the test.
-        return [await started(LocalLayer(self.place, linger=0.1)) for _ in range(count)]
+        return [await started(local_layer(self.place)) for _ in range(count)]

@@ -13,12 +13,12 @@ import pytest
 
 from seaway.exceptions import ConfigurationError, LayerUnavailable
 from seaway.layers.local import launch
-from seaway.layers.local.broker import Seat
 from seaway.layers.local.client import LocalLayer
 from seaway.layers.local.launch import ensure_broker, listens
 from seaway.layers.local.place import Place, find_place
+from seaway.layers.local.seat import Seat
 from seaway.testing.layer_contract import Recorder, eventually, started
-from tests.layers.local.support import SOURCE, broker_lives, broker_pid, kill_broker
+from tests.layers.local.support import SOURCE, broker_lives, broker_pid, kill_broker, local_layer
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ async def ended(place: Place) -> None:
 
 
 async def test_a_broker_listens_where_only_we_can_reach_it(place: Place) -> None:
-    ensure_broker(place, linger=0.2)
+    ensure_broker(place, timeout=30, linger=0.2)
     assert listens(place.socket)
     assert stat.S_IMODE(place.socket.stat().st_mode) == 0o600
     await ended(place)
@@ -42,7 +42,7 @@ async def test_a_broker_listens_where_only_we_can_reach_it(place: Place) -> None
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc")
 def test_it_is_nobodys_child_and_leads_no_terminal(place: Place) -> None:
-    ensure_broker(place, linger=0.2)
+    ensure_broker(place, timeout=30, linger=0.2)
     pid = broker_pid(place)
     assert os.getsid(pid) != os.getsid(0)
     parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
@@ -50,19 +50,19 @@ def test_it_is_nobodys_child_and_leads_no_terminal(place: Place) -> None:
 
 
 async def test_it_quits_by_itself_and_removes_its_socket(place: Place) -> None:
-    ensure_broker(place, linger=0.1)
+    ensure_broker(place, timeout=30, linger=0.1)
     await ended(place)
     assert not place.socket.exists()
     assert "ended" in place.log.read_text()
 
 
 async def test_it_stays_as_long_as_somebody_is_connected(place: Place) -> None:
-    here = await started(LocalLayer(place, linger=0.1))
+    here = await started(local_layer(place))
     pid = broker_pid(place)
     position = await here.layer.publish("topic", b"x")
-    other = await started(LocalLayer(place, linger=0.1))
+    other = await started(local_layer(place))
     await here.layer.close()
-    await asyncio.sleep(0.3)  # three times its patience: it must not have run out
+    await asyncio.sleep(0.8)  # more than its patience: it must not have run out
     assert await other.layer.position("topic") == position
     assert broker_pid(place) == pid
     await other.layer.close()
@@ -96,13 +96,13 @@ async def test_a_socket_without_a_broker_is_replaced(place: Place) -> None:
     with socket.socket(socket.AF_UNIX) as left_behind:
         left_behind.bind(str(place.socket))
     assert not listens(place.socket)
-    here = await started(LocalLayer(place, linger=0.1))
+    here = await started(local_layer(place))
     assert (await here.layer.publish("topic", b"x")).offset == 1
     await here.layer.close()
 
 
 async def test_there_is_no_second_broker_while_one_lives(place: Place) -> None:
-    here = await started(LocalLayer(place, linger=0.1))
+    here = await started(local_layer(place))
     pid = broker_pid(place)
     with pytest.raises(LayerUnavailable, match="Another broker is already running"):
         Seat(place.socket).take(patience=0.05)
@@ -114,10 +114,10 @@ async def test_there_is_no_second_broker_while_one_lives(place: Place) -> None:
 async def test_all_meet_anew_when_the_files_are_removed_under_a_living_broker(
     place: Place,
 ) -> None:
-    here = await started(LocalLayer(place, linger=0.1))
+    here = await started(local_layer(place))
     await here.layer.watch("topic")
     shutil.rmtree(place.directory)
-    there = await started(LocalLayer(place, linger=0.1))
+    there = await started(local_layer(place))
     await here.heard.until(lambda: len(here.heard.restorations) == 1)
     await there.layer.publish("topic", b"x")
     await here.heard.until(lambda: here.heard.data("topic") == [b"x"])
@@ -140,7 +140,7 @@ async def test_a_missing_interpreter_is_named(
     monkeypatch.setattr(sys, "executable", "/usr/sbin/uwsgi")
     monkeypatch.setattr(sys, "prefix", "/not/there")
     with pytest.raises(LayerUnavailable, match="/not/there/bin/python3 cannot be run"):
-        ensure_broker(place)
+        ensure_broker(place, timeout=30)
 
 
 async def test_a_place_that_cannot_be_trusted_is_told_at_the_start(place: Place) -> None:
@@ -153,6 +153,6 @@ async def test_a_place_that_cannot_be_trusted_is_told_at_the_start(place: Place)
 async def test_a_large_log_is_begun_anew(place: Place) -> None:
     place.prepare()
     place.log.write_bytes(b"x" * (launch.LOG_BYTES + 1))
-    ensure_broker(place, linger=0.1)
+    ensure_broker(place, timeout=30, linger=0.1)
     assert place.log.stat().st_size < 10_000
     await ended(place)

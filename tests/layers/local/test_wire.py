@@ -5,12 +5,13 @@ from itertools import pairwise
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from seaway.exceptions import ProtocolError
 from seaway.layers.local import wire
 
+ANY_PACE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 IDS = st.integers(0, 2**53)
 NAMES = st.text(max_size=30)
 DATA = st.binary(max_size=200)
@@ -47,7 +48,7 @@ def cut(data: bytes, points: list[int]) -> list[bytes]:
     return [data[start:stop] for start, stop in pairwise(edges)]
 
 
-@settings(deadline=None)
+@ANY_PACE
 @given(st.lists(REQUESTS, max_size=8), st.lists(st.integers(0, 10_000), max_size=12))
 def test_requests_survive_any_cut(messages: list[wire.Request], points: list[int]) -> None:
     parser = wire.requests()
@@ -55,7 +56,7 @@ def test_requests_survive_any_cut(messages: list[wire.Request], points: list[int
     assert [message for piece in pieces for message in parser.feed(piece)] == messages
 
 
-@settings(deadline=None)
+@ANY_PACE
 @given(st.lists(REPLIES, max_size=8), st.lists(st.integers(0, 10_000), max_size=12))
 def test_replies_survive_any_cut(messages: list[wire.Reply], points: list[int]) -> None:
     parser = wire.replies()
@@ -63,7 +64,7 @@ def test_replies_survive_any_cut(messages: list[wire.Reply], points: list[int]) 
     assert [message for piece in pieces for message in parser.feed(piece)] == messages
 
 
-@settings(deadline=None)
+@ANY_PACE
 @given(st.lists(st.binary(max_size=40), max_size=5))
 def test_any_bytes_are_messages_or_a_protocol_error(pieces: list[bytes]) -> None:
     parser = wire.requests()
@@ -73,7 +74,7 @@ def test_any_bytes_are_messages_or_a_protocol_error(pieces: list[bytes]) -> None
                 assert isinstance(message, wire.Request)
 
 
-@settings(deadline=None)
+@ANY_PACE
 @given(st.binary(max_size=60))
 def test_any_body_is_a_message_or_a_protocol_error(body: bytes) -> None:
     framed = len(body).to_bytes(4, "big") + body

@@ -52,10 +52,11 @@ async def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("directory", type=Path)
     parser.add_argument("--lease", type=float, default=60.0)
-    parser.add_argument("--linger", type=float, default=0.2)
+    parser.add_argument("--linger", type=float, default=0.5)
     options = parser.parse_args()
     layer = LocalLayer(Place(options.directory), linger=options.linger)
     layer.lease = options.lease
+    layer.timeout = 30
     speaker = Speaker(layer)
     await layer.start(speaker)
     say("started")

@@ -12,9 +12,9 @@ import hashlib
 
 import msgspec
 
-from seaway.exceptions import ProtocolError
+from seaway.exceptions import ProtocolError, ResponseError
 from seaway.protocol.events import Headers, RequestReceived
-from seaway.protocol.headers import ResponseError, comma_list, is_token, split_quoted, values_of
+from seaway.protocol.headers import comma_list, is_token, split_quoted, values_of
 
 from .deflate import MAX_WINDOW_BITS, MIN_WINDOW_BITS, DeflateParameters
 

@@ -1,0 +1,135 @@
+"""Where a server can listen: TLS, Unix sockets, IPv6; and what it says at start."""
+
+import contextlib
+import os
+import socket
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from websockets.sync.client import connect, unix_connect
+
+from seaway.exceptions import ConfigurationError
+from seaway.server.addresses import bind, close_all, url
+from seaway.server.application import hints
+from tests.server.harness import serving
+from tests.server.test_http import echo as http_echo
+from tests.server.test_websocket import echo as websocket_echo
+
+
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    app = http_echo if scope["type"] == "http" else websocket_echo
+    await app(scope, receive, send)
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def certificate(authority: trustme.CA, tmp_path: Path) -> dict[str, str]:
+    issued = authority.issue_cert("localhost")
+    issued.private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
+    return {"certfile": str(tmp_path / "both.pem")}
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_tls(authority: trustme.CA, certificate: dict[str, str], loop: str) -> None:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    with serving(echo, loop=loop, **certificate) as server:
+        assert server.url.startswith("https://")
+        with server.connect(tls=context) as client:
+            client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n")
+            client.send(bytes(200_000))
+            assert len(client.response().body) == 200_002
+            assert client.request("/again").body == b"/again:"
+        address = server.websocket_url.replace("127.0.0.1", "localhost")
+        with connect(address, ssl=context) as websocket:
+            websocket.send("x" * 300_000)
+            assert len(websocket.recv()) == 300_000
+        with server.connect() as plain:
+            plain.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            with contextlib.suppress(ConnectionResetError):
+                assert b"HTTP" not in plain.receive_all()
+
+
+def test_a_certificate_that_does_not_load_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "bad.pem").write_text("not a certificate")
+    wrong = pytest.raises(ConfigurationError, match="certificate does not load")
+    with wrong, serving(echo, certfile=str(tmp_path / "bad.pem")):
+        pass
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_a_unix_socket(tmp_path: Path, loop: str) -> None:
+    path = tmp_path / "s"
+    with serving(echo, bind=(f"unix:{path}",), loop=loop) as server:
+        with server.connect() as client:
+            assert client.request("/unix").body == b"/unix:"
+        with unix_connect(str(path)) as websocket:
+            websocket.send("hello")
+            assert websocket.recv() == "hello"
+        with pytest.raises(ConfigurationError, match="another server answers on it"):
+            bind(f"unix:{path}")
+    assert not path.exists()
+
+
+def test_a_stale_unix_socket_is_replaced_and_a_file_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(path))
+    with serving(echo, bind=(f"unix:{path}",)) as server, server.connect() as client:
+        assert client.request().status == 200
+    path.write_text("precious")
+    with pytest.raises(ConfigurationError, match="a file is in the way"):
+        bind(f"unix:{path}")
+    assert path.read_text() == "precious"
+
+
+def test_several_addresses_ipv6_among_them(tmp_path: Path) -> None:
+    try:
+        close_all([bind("[::1]:0")])
+    except ConfigurationError:
+        pytest.skip("no IPv6 here")
+    addresses = ("127.0.0.1:0", "[::1]:0", f"unix:{tmp_path / 's'}")
+    with serving(echo, bind=addresses) as server:
+        urls = server.announcement.urls
+        assert [each.rpartition(":")[0] for each in urls] == [
+            "http://127.0.0.1",
+            "http://[::1]",
+            "unix",
+        ]
+
+
+def test_one_bad_address_leaves_none_bound(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    wrong = pytest.raises(ConfigurationError, match="Cannot listen on")
+    with wrong, serving(echo, bind=(f"unix:{path}", f"unix:{tmp_path}/no/folder")):
+        pass
+    assert not path.exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may bind every port")
+def test_a_privileged_port_is_one_line() -> None:
+    with pytest.raises(ConfigurationError, match="Permission denied"):
+        bind("127.0.0.1:1")
+
+
+def test_urls() -> None:
+    sock = bind("localhost:0")
+    try:
+        port = sock.getsockname()[1]
+        assert url(sock, tls=True) == f"https://127.0.0.1:{port}"
+    finally:
+        sock.close()
+
+
+def test_djangos_own_application_gets_a_hint() -> None:
+    from django.core.handlers.asgi import ASGIHandler
+
+    assert "seaway.asgi.get_asgi_application" in hints(ASGIHandler())[1]
+    assert hints(echo) == []
