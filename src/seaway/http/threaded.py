@@ -28,8 +28,8 @@ from seaway.http.signals import close_silently, nobody_hears_end, nobody_hears_s
 from seaway.http.stream import Stream
 from seaway.http.types import Headers, Message, Receive, Scope, Send
 from seaway.pool import (
-    HOLD_SECONDS,
     Hold,
+    Leaving,
     Mailbox,
     begin_connections,
     hold,
@@ -218,8 +218,7 @@ class Streamed:
     async def send(self, scope: Scope, receive: Receive, send: Send) -> None:
         sender, stream = StreamSender(send), self._stream
         # The client may take its time, or the iterable: the pool gets another thread meanwhile.
-        loop = asyncio.get_running_loop()
-        timer = loop.call_later(HOLD_SECONDS, self._hold.leave) if self._hold else None
+        leaving = Leaving(asyncio.get_running_loop(), self._hold) if self._hold else None
         try:
             await sender.start(self._status, self._headers)
             while (part := await stream.take()) is not None:
@@ -227,8 +226,8 @@ class Streamed:
             await sender.part(b"", more=False)
         finally:
             stream.abandon()
-            if timer is not None:
-                timer.cancel()
+            if leaving is not None:
+                leaving.cancel()
             await sender.stop()
 
     def drop(self) -> None:
@@ -267,7 +266,9 @@ class Left:
 
     def drop(self) -> None:
         job, response = self._job, self._response
-        submit(lambda: job.context.run(finish, response, job.body))
+        # The first thread may not have left the context itself yet.
+        context = job.context.copy()
+        submit(lambda: context.run(finish, response, job.body))
 
 
 def finish(response: HttpResponseBase | None, body: IO[bytes]) -> None:

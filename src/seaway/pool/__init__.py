@@ -21,15 +21,16 @@ from django.db import close_old_connections, connections
 
 from seaway.conf import seaway_settings
 from seaway.pool import tidying
-from seaway.pool.lease import HOLD_SECONDS, Lease, leased, use_loop
+from seaway.pool.lease import Lease, leased, use_loop
+from seaway.pool.leaving import Leaving
 from seaway.pool.mailbox import Mailbox, mailbox
 from seaway.pool.threads import Hold, Threads
 from seaway.pool.tidying import begin_connections, tidy_connections
 
 __all__ = [
-    "HOLD_SECONDS",
     "Hold",
     "Lease",
+    "Leaving",
     "Mailbox",
     "begin_connections",
     "hold",

@@ -20,13 +20,11 @@ from typing import Any, TypeVar
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 
+from seaway.pool.leaving import Leaving
 from seaway.pool.threads import Hold, Threads
 from seaway.pool.tidying import begin_connections, tidy_connections
 
 T = TypeVar("T")
-
-#: Seconds after which a thread that waits for somebody leaves its place in the pool to another.
-HOLD_SECONDS = 0.1
 
 
 class Lease(Executor):
@@ -36,9 +34,7 @@ class Lease(Executor):
         self._threads = threads
         self._loop = loop
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] | None = None
-        self._hold: Hold | None = None
-        self._released = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._leaving: Leaving | None = None
 
     @property
     def taken(self) -> bool:
@@ -68,36 +64,28 @@ class Lease(Executor):
     def renew(self) -> None:
         """Give the thread back, if there is one; the next use takes another."""
         jobs, self._jobs = self._jobs, None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._hold = None
+        leaving, self._leaving = self._leaving, None
+        if leaving is not None:
+            leaving.cancel()
         if jobs is not None:
             jobs.put(None)
 
     def _take(self) -> queue.SimpleQueue[Callable[[], None] | None]:
         jobs = self._jobs = queue.SimpleQueue()
         self._threads.submit(lambda: self._serve(jobs))
-        self._loop.call_soon_threadsafe(self._arm)
         return jobs
 
-    def _arm(self) -> None:
-        if self._jobs is not None and self._timer is None:
-            self._timer = self._loop.call_later(HOLD_SECONDS, self._leave)
-
-    def _leave(self) -> None:
-        self._timer = None
-        if self._hold is not None:
-            self._hold.leave()
-        elif self._jobs is not None:
-            # Still waiting for a thread.
-            self._arm()
+    def _begun(self, jobs: object, hold: Hold) -> None:
+        """On the loop: the thread is there."""
+        if jobs is self._jobs:
+            self._leaving = Leaving(self._loop, hold)
 
     def _serve(self, jobs: queue.SimpleQueue[Callable[[], None] | None]) -> None:
         """In the thread, from the first job to the end of the lease."""
-        if jobs is self._jobs:
-            self._hold = self._threads.hold()
         use_loop(self._loop)
+        hold = self._threads.hold()
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody else wants a place
+            self._loop.call_soon_threadsafe(self._begun, jobs, hold)
         begin_connections()
         try:
             while (job := jobs.get()) is not None:
