@@ -1,4 +1,4 @@
-"""Django: one project, as `startproject` makes it, with a sync and an async view, under each server.
+"""Django: one project, as `startproject` makes it, with a sync and an async view, under each.
 
 What lives here: the servers and their ratios.
 What must not: rounds and samples (`http_rounds`).

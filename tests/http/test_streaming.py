@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -238,7 +239,7 @@ def test_a_client_that_resets_frees_everything(site: Site) -> None:
         ask(client, "/endless/")
         the_parts()
         # Zero seconds of lingering: close() sends a reset.
-        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.socket.close()
         wait_until(lambda: len(views.seen) == 2)
         with server.connect() as other:

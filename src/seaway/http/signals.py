@@ -9,7 +9,7 @@ to find out that no connection and no cache client is there to be closed.
 
 from __future__ import annotations
 
-import contextlib
+import logging
 from typing import Any
 
 from django.core.cache import close_caches
@@ -18,6 +18,8 @@ from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, reset_queries
 from django.dispatch import Signal
 from django.http.response import HttpResponseBase
+
+logger = logging.getLogger("seaway.http")
 
 _DJANGOS = frozenset({reset_queries, close_old_connections, close_caches, reset_urlconf})
 
@@ -62,8 +64,10 @@ def close_silently(response: Any) -> None:
         response.close()
         return
     for closer in response._resource_closers:
-        # As Django does it: one failure must not keep the others from being closed.
-        with contextlib.suppress(Exception):
+        try:
             closer()
+        except Exception:
+            # As for Django, one failure must not keep the others from being closed.
+            logger.debug("a response's closer has failed", exc_info=True)
     response._resource_closers.clear()
     response.closed = True

@@ -19,7 +19,7 @@ from django.core.handlers.base import BaseHandler
 from django.core.signals import request_started
 from django.http import FileResponse
 from django.http.response import HttpResponseBase
-from django.urls import get_script_prefix, set_script_prefix
+from django.urls import set_script_prefix
 
 from seaway.http import caches
 from seaway.http.request import make_request
@@ -170,8 +170,7 @@ class ThreadedHandler(BaseHandler):
         finish(response, job.body)
 
     def _respond(self, job: Job) -> HttpResponseBase:
-        if job.prefix or get_script_prefix() != "/":
-            set_script_prefix(job.prefix)
+        set_script_prefix(job.prefix)
         if nobody_hears_start(type(self)):
             begin_connections()
         else:

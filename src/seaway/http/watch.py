@@ -63,8 +63,10 @@ class Watch:
 
     def end(self) -> None:
         """Listen no more."""
-        if self._listener is not None:
-            self._listener.cancel()
+        listener = self._listener
+        if listener is not None and not listener.cancel() and not listener.cancelled():
+            # Looked at, so that a server's broken `receive` is not reported a second time.
+            listener.exception()
 
     def _forgive(self) -> None:
         """Take our own cancellation back; somebody else's stands."""

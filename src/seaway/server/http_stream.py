@@ -95,7 +95,8 @@ class HttpStream:
         if context.config.access_log:
             self._started_at = context.loop.time()
         context.running.add(self)
-        if context.take is None or not self.ended:
+        # Not `self.ended`: that of a pipelined request is true by now, body or no body.
+        if context.take is None or not self._request.ended:
             self.run(context.app)
             return
         try:
@@ -124,15 +125,16 @@ class HttpStream:
 
     def respond(self, status: int, headers: Headers, body: bytes) -> None:
         """A whole response."""
-        error: Exception | None = None
-        if self._peer != _LOST:
-            try:
-                self._hold_head(status, headers)
-                self._send_part(ResponseData(self.number, body, ended=True))
-            except Exception as failure:  # noqa: BLE001 - as if the coroutine had raised it
-                error = failure
-                self._log_failure("application_failed", failure)
-        self._finish(error or ClientDisconnected())
+        if self._peer == _LOST:
+            self._finish(ClientDisconnected())
+            return
+        try:
+            self._hold_head(status, headers)
+            self._send_part(ResponseData(self.number, body, ended=True))
+        except Exception as error:  # noqa: BLE001 - as if the coroutine had raised it
+            self.fail(error)
+        else:
+            self._finish(None)
 
     def fail(self, error: Exception) -> None:
         """The application's failure."""

@@ -12,6 +12,7 @@ such attribute, or the request has a body, the application is called as ASGI has
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -38,6 +39,10 @@ Take = Callable[[Scope, Responder], bool]
 
 
 def take_of(app: Any) -> Take | None:
-    """The application's `Take`, if it has one."""
-    take: Take | None = getattr(app, ENTRY, None)
-    return take
+    """The application's `Take`, if its class has one.
+
+    Looked up without ``__getattr__``: middleware that passes the attributes of what it wraps
+    through must not be passed by.
+    """
+    found = inspect.getattr_static(type(app), ENTRY, None)
+    return None if found is None else getattr(app, ENTRY)
