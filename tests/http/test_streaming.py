@@ -144,6 +144,17 @@ def test_an_asynchronous_iterator_is_read_on_the_loop(site: Site, path: str) -> 
         assert client.request("/hello/").status == 200
 
 
+def test_a_waiting_iterator_is_closed_once_its_client_has_gone(site: Site) -> None:
+    """A thread cannot be cancelled: it stops at the next part."""
+    views.go_on.clear()
+    with site() as server:
+        with server.connect() as client:
+            ask(client, "/late/?endless")
+            client.receive_until(b"\r\n\r\n")
+        views.go_on.set()
+        wait_until(lambda: "closed" in views.seen)
+
+
 def test_a_synchronous_iterator_of_an_asynchronous_view_comes_whole(site: Site) -> None:
     with site() as server, server.connect() as client:
         assert len(client.request("/async/sync-parts/").body) == views.MUCH
@@ -152,10 +163,11 @@ def test_a_synchronous_iterator_of_an_asynchronous_view_comes_whole(site: Site) 
         wait_until(lambda: len(views.seen) == 2)
 
 
-def test_an_event_stream_ends_when_its_client_goes(site: Site) -> None:
+@pytest.mark.parametrize("path", ["/async/events/", "/events/"])
+def test_an_event_stream_ends_when_its_client_goes(site: Site, path: str) -> None:
     with site() as server:
         with server.connect() as client:
-            ask(client, "/async/events/")
+            ask(client, path)
             assert client.receive_until(b"first\n\n\r\n")
         wait_until(lambda: "closed" in views.seen)
     assert views.seen == ["cancelled", "closed"]

@@ -44,6 +44,7 @@ urlpatterns = [
     path("async/fail/", views.async_fail),
     path("async/missing/", views.async_missing),
     path("async/stream/", views.async_stream),
+    path("events/", views.events),
     path("async/events/", views.async_events),
     path("async/sync-parts/", views.async_view_of_sync_parts),
     path("async/fails-first/", views.async_stream_fails_first),

@@ -179,8 +179,13 @@ def endless(request: HttpRequest) -> StreamingHttpResponse:
 
 def late(request: HttpRequest) -> StreamingHttpResponse:
     def parts() -> Iterator[bytes]:
-        go_on.wait(30)
-        yield b"late"
+        try:
+            go_on.wait(30)
+            yield b"late"
+            while "endless" in request.GET:
+                yield b"later"
+        finally:
+            seen.append("closed")
 
     return StreamingHttpResponse(parts())
 
@@ -318,18 +323,23 @@ async def async_stream(request: HttpRequest) -> StreamingHttpResponse:
     return StreamingHttpResponse(_numbers())
 
 
-async def async_events(request: HttpRequest) -> StreamingHttpResponse:
-    async def events() -> AsyncIterator[bytes]:
-        try:
-            yield b"data: first\n\n"
-            await asyncio.sleep(60)
-        except asyncio.CancelledError:
-            seen.append("cancelled")
-            raise
-        finally:
-            seen.append("closed")
+async def _events() -> AsyncIterator[bytes]:
+    try:
+        yield b"data: first\n\n"
+        await asyncio.sleep(60)
+    except asyncio.CancelledError:
+        seen.append("cancelled")
+        raise
+    finally:
+        seen.append("closed")
 
-    return StreamingHttpResponse(events(), content_type="text/event-stream")
+
+def events(request: HttpRequest) -> StreamingHttpResponse:
+    return StreamingHttpResponse(_events(), content_type="text/event-stream")
+
+
+async def async_events(request: HttpRequest) -> StreamingHttpResponse:
+    return StreamingHttpResponse(_events(), content_type="text/event-stream")
 
 
 async def async_view_of_sync_parts(request: HttpRequest) -> StreamingHttpResponse:

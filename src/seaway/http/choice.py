@@ -52,10 +52,14 @@ def _answer(resolver: URLResolver) -> Callable[[str], bool]:
     def resolve(path: str) -> bool:
         if not prefixed:
             return _resolves_to_async(resolver, path)
-        # Patterns with a language prefix match in that language only.
-        language = translation.get_language_from_path(path) or settings.LANGUAGE_CODE
-        with translation.override(language):
-            return _resolves_to_async(resolver, path)
+        # Patterns with a language prefix match in that language only: the one that LocaleMiddleware
+        # would read from the path, or, without that middleware, the default.
+        for language in (translation.get_language_from_path(path), settings.LANGUAGE_CODE):
+            if language:
+                with translation.override(language):
+                    if _resolves_to_async(resolver, path):
+                        return True
+        return False
 
     return resolve
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
 from typing import IO, Any
 
 from asgiref.sync import sync_to_async
@@ -25,6 +24,7 @@ from seaway.http import caches
 from seaway.http.hooks import quicken, view_hook
 from seaway.http.request import make_request
 from seaway.http.response import StreamSender, file_message, has_content, head
+from seaway.http.sending import send_iterated, send_streamed
 from seaway.http.signals import close_silently, nobody_hears_end, nobody_hears_start
 from seaway.http.stream import Stream
 from seaway.http.types import Receive, Scope, Send
@@ -100,7 +100,7 @@ class LoopHandler(ASGIHandler):
                     # A stream may last for hours; what the view used is done with.
                     lease.renew()
                 await sender.start(status, headers)
-                await _send_parts(response.streaming_content, watch, sender)
+                await send_iterated(response.streaming_content, watch, sender)
                 return
             message = await sync_to_async(file_message)(response, scope)
             await sender.start(status, headers)
@@ -142,37 +142,13 @@ class LoopHandler(ASGIHandler):
         )
 
 
-async def _send_parts(parts: Any, watch: Watch, sender: StreamSender) -> None:
-    """Send what an asynchronous iterator yields, and close it whatever happens."""
-    iterator: AsyncIterator[bytes] = aiter(parts)
-    try:
-        while True:
-            try:
-                part = await watch.run(_next(iterator))
-            except StopAsyncIteration:
-                break
-            await sender.part(part)
-        await sender.part(b"", more=False)
-    finally:
-        close: Callable[[], Any] | None = getattr(iterator, "aclose", None)
-        if close is not None:
-            await close()
-
-
-async def _next(iterator: AsyncIterator[bytes]) -> bytes:
-    return await anext(iterator)
-
-
 async def _send_from_thread(response: Any, watch: Watch, sender: StreamSender) -> None:
     """Send what a synchronous iterator yields in the request's own thread."""
     stream = Stream(pool.mailbox())
     filling = asyncio.ensure_future(sync_to_async(stream.fill)(response.streaming_content))
     try:
-        while (part := await watch.run(stream.take())) is not None:
-            await sender.part(part)
-        await sender.part(b"", more=False)
+        await send_streamed(stream, watch, sender)
     finally:
-        stream.abandon()
         await filling
 
 

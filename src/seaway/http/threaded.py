@@ -24,9 +24,11 @@ from django.urls import set_script_prefix
 from seaway.http import caches
 from seaway.http.request import make_request
 from seaway.http.response import StreamSender, file_message, has_content, head
+from seaway.http.sending import send_iterated, send_streamed
 from seaway.http.signals import close_silently, nobody_hears_end, nobody_hears_start
 from seaway.http.stream import Stream
 from seaway.http.types import Headers, Message, Receive, Scope, Send
+from seaway.http.watch import ClientGone, Watch
 from seaway.pool import (
     Hold,
     Leaving,
@@ -215,16 +217,17 @@ class Streamed:
         self._hold = hold
 
     async def send(self, scope: Scope, receive: Receive, send: Send) -> None:
-        sender, stream = StreamSender(send), self._stream
+        sender, watch = StreamSender(send), Watch(receive)
         # The client may take its time, or the iterable: the pool gets another thread meanwhile.
         leaving = Leaving(asyncio.get_running_loop(), self._hold) if self._hold else None
         try:
             await sender.start(self._status, self._headers)
-            while (part := await stream.take()) is not None:
-                await sender.part(part)
-            await sender.part(b"", more=False)
+            await send_streamed(self._stream, watch, sender)
+        except ClientGone:
+            pass
         finally:
-            stream.abandon()
+            self.drop()
+            watch.end()
             if leaving is not None:
                 leaving.cancel()
             await sender.stop()
@@ -249,18 +252,19 @@ class Left:
         self._job = job
 
     async def send(self, scope: Scope, receive: Receive, send: Send) -> None:
-        sender = StreamSender(send)
+        sender, watch = StreamSender(send), Watch(receive)
         try:
             await sender.start(self._status, self._headers)
             if self._message is not None:
                 await sender.stop()
                 await send(self._message)
                 return
-            async for part in self._response.streaming_content:
-                await sender.part(part)
-            await sender.part(b"", more=False)
+            await send_iterated(self._response.streaming_content, watch, sender)
+        except ClientGone:
+            pass
         finally:
             self.drop()
+            watch.end()
             await sender.stop()
 
     def drop(self) -> None:
