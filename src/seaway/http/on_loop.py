@@ -100,7 +100,7 @@ class LoopHandler(ASGIHandler):
                     # A stream may last for hours; what the view used is done with.
                     lease.renew()
                 await sender.start(status, headers)
-                await send_iterated(response.streaming_content, watch, sender)
+                await send_iterated(response, watch, sender)
                 return
             message = await sync_to_async(file_message)(response, scope)
             await sender.start(status, headers)

@@ -14,12 +14,12 @@ from seaway.http.stream import Stream
 from seaway.http.watch import Watch
 
 
-async def send_iterated(parts: Any, watch: Watch, sender: StreamSender) -> None:
-    """Send what an asynchronous iterator yields, and close it whatever happens.
+async def send_iterated(response: Any, watch: Watch, sender: StreamSender) -> None:
+    """Send what a response's asynchronous iterator yields, and close it whatever happens.
 
     Raises what the iterator raises, and `ClientGone`, by which the iterator is cancelled.
     """
-    iterator: AsyncIterator[bytes] = aiter(parts)
+    iterator: AsyncIterator[bytes] = aiter(response.streaming_content)
     try:
         while True:
             try:
@@ -29,9 +29,12 @@ async def send_iterated(parts: Any, watch: Watch, sender: StreamSender) -> None:
             await sender.part(part)
         await sender.part(b"", more=False)
     finally:
-        close: Callable[[], Any] | None = getattr(iterator, "aclose", None)
-        if close is not None:
-            await close()
+        # Django wraps the view's own iterator; closing the outer one would leave the inner one to
+        # the garbage collector.
+        for each in (iterator, getattr(response, "_iterator", None)):
+            close: Callable[[], Any] | None = getattr(each, "aclose", None)
+            if close is not None:
+                await close()
 
 
 async def send_streamed(stream: Stream, watch: Watch, sender: StreamSender) -> None:

@@ -259,7 +259,7 @@ class Left:
                 await sender.stop()
                 await send(self._message)
                 return
-            await send_iterated(self._response.streaming_content, watch, sender)
+            await send_iterated(self._response, watch, sender)
         except ClientGone:
             pass
         finally:
