@@ -7,10 +7,12 @@ import threading
 from typing import Any
 
 import pytest
+from django.core.exceptions import RequestDataTooBig
 from django.core.signals import request_finished, request_started
 from django.db import reset_queries
 
 from seaway import pool
+from seaway.http import request
 from tests.http import views
 from tests.http.conftest import Site
 from tests.http.middleware import around_asgi
@@ -367,3 +369,64 @@ def test_the_pool_is_the_one_of_the_settings(site: Site) -> None:
     with site(threads=2) as server, server.connect() as client:
         client.request("/hello/")
         assert pool.threads().size == 2
+
+
+def test_a_request_that_is_too_big_to_be_made_is_a_413(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise RequestDataTooBig
+
+    with site() as server, server.connect() as client:
+        monkeypatch.setattr(request, "Request", refuse)
+        for path in ("/hello/", "/async/hello/"):
+            assert client.request(path).status == 413
+
+
+@pytest.mark.parametrize("path", ["/unread/", "/async/hello/"])
+def test_a_body_is_closed_though_nobody_read_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    bodies: list[Any] = []
+    make = request.Request.__init__
+
+    def remember(self: Any, scope: Any, body: Any, *rest: Any) -> None:
+        bodies.append(body)
+        make(self, scope, body, *rest)
+
+    monkeypatch.setattr(request.Request, "__init__", remember)
+    with site(MIDDLEWARE=[]) as server, server.connect() as client:
+        assert post(client, path, b"body").status == 200
+        wait_until(lambda: bodies[0].closed)
+
+
+@pytest.mark.parametrize("path", ["/stream/", "/async/stream/", "/async-parts/"])
+def test_a_streaming_response_is_finished_after_its_last_part(site: Site, path: str) -> None:
+    heard: list[str] = []
+
+    def finished(**_: Any) -> None:
+        heard.append("finished")
+
+    request_finished.connect(finished)
+    try:
+        with site() as server, server.connect() as client:
+            client.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            assert client.receive_until(b"\r\n0\r\n\r\n")
+            wait_until(lambda: heard)
+            assert client.request("/hello/").status == 200
+            wait_until(lambda: len(heard) == 2)
+    finally:
+        request_finished.disconnect(finished)
+
+
+@pytest.mark.parametrize("path", ["/suspicious/", "/async/suspicious/"])
+def test_a_suspicious_operation_is_a_400(site: Site, path: str) -> None:
+    with site() as server, server.connect() as client:
+        assert client.request(path).status == 400
+
+
+@pytest.mark.parametrize("path", ["/unawaited/", "/async/unawaited/"])
+def test_a_view_that_returns_a_coroutine_is_a_500(site: Site, path: str) -> None:
+    with site() as server, server.connect() as client:
+        assert client.request(path).body == b"our 500"
+    views.seen[0].close()

@@ -11,6 +11,7 @@ from typing import Any
 
 from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib import messages
+from django.core.exceptions import SuspiciousOperation
 from django.core.files.uploadedfile import UploadedFile
 from django.http import (
     FileResponse,
@@ -246,6 +247,15 @@ def calls_async(request: HttpRequest) -> HttpResponse:
     return HttpResponse(async_to_sync(inside)())
 
 
+def suspicious(request: HttpRequest) -> HttpResponse:
+    raise SuspiciousOperation
+
+
+def unawaited(request: HttpRequest) -> Any:
+    seen.append(async_hello(request))
+    return seen[-1]
+
+
 def kind(request: HttpRequest) -> HttpResponse:
     return HttpResponse("sync")
 
@@ -313,6 +323,14 @@ async def async_timeout(request: HttpRequest) -> HttpResponse:
 async def async_fail(request: HttpRequest) -> HttpResponse:
     await asyncio.sleep(0)
     raise ZeroDivisionError("the view's fault")
+
+
+async def async_suspicious(request: HttpRequest) -> HttpResponse:
+    raise SuspiciousOperation
+
+
+async def async_unawaited(request: HttpRequest) -> Any:
+    return unawaited(request)
 
 
 async def async_missing(request: HttpRequest) -> HttpResponse:
