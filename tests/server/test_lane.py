@@ -279,14 +279,3 @@ def test_a_ring_that_fails_later_is_given_up_without_a_loss(log: CapturedLog) ->
         assert all(heard(client, 3) == [b"a", b"b", b"c"] for client in crowd.clients)
         assert lane._ring is None
         assert log.events.count("batch_writes_unavailable") == 1
-
-
-def test_when_nobody_knows_who_got_what_everybody_has_to_come_back() -> None:
-    needs_io_uring()
-    with crowd_of(MANY, "broken") as crowd:
-        crowd.publish(b"a")
-        lane = crowd.members[0].sink.lane
-        lane._ring._cq_tail = lane._ring._cq_head  # where no completion is ever seen
-        crowd.publish(b"b")
-        wait_until(lambda: all(member.closed for member in crowd.members))
-        assert lane._ring is None

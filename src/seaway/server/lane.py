@@ -16,7 +16,6 @@ from seaway.server.ring import (
     SLOTS,
     Descriptors,
     Ring,
-    RingBroken,
     RingUnavailable,
     pack,
 )
@@ -68,12 +67,6 @@ class Lane:
         except RingUnavailable as error:
             self._give_up(error)
             return range(len(sinks))
-        except RingBroken as error:
-            # Who got what is not known; those that are closed come back and resume.
-            self._give_up(error)
-            for sink in sinks:
-                sink.abort()
-            return ()
         return () if results is None else _settle(sinks, frame, results)
 
     def _give_up(self, error: OSError) -> None:

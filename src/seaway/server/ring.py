@@ -10,6 +10,7 @@ descriptor can be closed and used anew under a send that is still to come.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import mmap
@@ -18,7 +19,7 @@ import socket
 import struct
 import sys
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 #: Sends in one call; a power of two.
 SLOTS = 256
@@ -31,8 +32,10 @@ _IO_URING_SETUP, _IO_URING_ENTER = 425, 426
 #: older one refuses with EINVAL.
 _SETUP = 1 << 3 | 1 << 7 | 1 << 8 | 1 << 12
 _OFF_SQES = 0x10000000
-_GETEVENTS = 1
 _OP_SEND = 26
+#: IOSQE_CQE_SKIP_SUCCESS: a send of which everything was taken is not reported. MSG_WAITALL says
+#: that one that was cut short is not such a send; MSG_DONTWAIT keeps it from being waited for.
+_SKIP_SUCCESS = 1 << 6
 
 #: io_uring_params as we ask: cq_entries, flags; and of the answer the offsets that we need:
 #: sq_off.tail, sq_off.array, cq_off.head, cq_off.tail, cq_off.cqes.
@@ -43,7 +46,6 @@ _ANSWERED = struct.Struct("=44xI16xI12xII12xI16x")
 _SQE = struct.Struct("=BBHiQQIIQ24x")
 _CQE = struct.Struct("=QiI")
 _SQE_WORDS, _SQE_FD, _SQE_LEN = 16, 1, 6
-_CQE_WORDS, _CQE_RES = 4, 2
 _WORD = 0xFFFFFFFF
 
 #: The result of a send that was not made.
@@ -59,23 +61,19 @@ class RingUnavailable(OSError):
     """There is no io_uring to be had: another system, an older kernel, or it is forbidden here."""
 
 
-class RingBroken(OSError):
-    """The kernel has taken sends and does not say what became of them."""
-
-
 class Ring:
     """Sends one frame to many sockets. Belongs to the thread that made it.
 
     A slot of the submission queue is filled once; what changes from batch to batch is its
-    descriptor, and its length when the frame has another one. As each batch is completed before
-    the next one, completions use the slots of the same numbers.
+    descriptor, and its length when the frame has another one. Only what was not sent whole is
+    reported back, so that a batch of which everybody gets all has nothing to be read.
 
     :raises RingUnavailable: the message says why.
     """
 
     __slots__ = (
-        "_cq_head", "_cq_tail", "_cqes", "_descriptors", "_done", "_enter", "_expected", "_fd",
-        "_frame", "_lengths", "_ring", "_size", "_sq_tail", "_sqes", "_words",
+        "_cq_head", "_cq_tail", "_cqes", "_descriptors", "_enter", "_fd", "_frame", "_lengths",
+        "_made", "_ring", "_seen", "_size", "_sq_tail", "_sqes", "_words",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -101,29 +99,36 @@ class Ring:
 
     def _fill(self) -> None:
         address = ctypes.addressof(ctypes.c_char.from_buffer(self._frame))
-        flags = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
+        flags = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL | socket.MSG_WAITALL
         for slot in range(SLOTS):
-            _SQE.pack_into(
-                self._sqes, slot * _SQE.size, _OP_SEND, 0, 0, -1, 0, address, 0, flags, slot
-            )
+            entry = (_OP_SEND, _SKIP_SUCCESS, 0, -1, 0, address, 0, flags, slot)
+            _SQE.pack_into(self._sqes, slot * _SQE.size, *entry)
         words = memoryview(self._sqes)
         self._descriptors = words.cast("i")[_SQE_FD::_SQE_WORDS]
         self._lengths = words.cast("I")[_SQE_LEN::_SQE_WORDS]
-        #: The completions of a batch of which everybody gets all.
-        self._expected = bytearray().join([_CQE.pack(slot, 0, 0) for slot in range(SLOTS)])
         self._size = 0
-        #: Sends made so far, modulo 2**32: the heads and tails of both rings between two batches.
-        self._done = 0
+        #: Sends made and failures seen so far, modulo 2**32: where the two rings stand between
+        #: two batches.
+        self._made = self._seen = 0
         self._enter: _SystemCall = _libc().syscall
 
     def _try_out(self) -> None:
-        """Send once, so that a kernel or a sandbox that refuses is found out now."""
+        """Send a little, so that a kernel or a sandbox that refuses is found out now, and one that
+        does not report at once what did not go out whole."""
         ours, theirs = socket.socketpair()
         with ours, theirs:
             ours.setblocking(False)
-            results = self.send(pack([theirs.fileno(), -1]), b"ahoy")
-            if results != [4, -errno.EBADF] or ours.recv(5) != b"ahoy":
-                raise OSError(errno.ENOTSUP, f"a send for trial had the results {results}")
+            theirs.setblocking(False)
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, CAPACITY // 4)
+            target = pack([ours.fileno(), -1])
+            results = [self.send(target[:1], b"ahoy")]
+            results += [self.send(target, bytes(CAPACITY)) for _ in range(2)]
+            taken = -1
+            with contextlib.suppress(BlockingIOError):
+                taken = len(theirs.recv(2 * CAPACITY)) - len(b"ahoy")
+        refused = -errno.EBADF
+        if results != [None, [taken, refused], [-errno.EAGAIN, refused]]:
+            raise OSError(errno.ENOTSUP, f"sends for trial had the results {results}")
 
     def close(self) -> None:
         """Give back the descriptor and the memory."""
@@ -141,49 +146,42 @@ class Ring:
         :returns: None when everybody took all of it; else for each the number of bytes taken, or
             the negative errno.
         :raises RingUnavailable: the kernel refuses the call as a whole; nothing was sent.
-        :raises RingBroken: nobody knows what was sent to whom.
         """
         size, count = len(frame), len(descriptors)
         if size != self._size:
             self._set_size(size)
         self._frame[:size] = frame
-        begin = self._done
+        begin = self._made
         slot = begin % SLOTS
         first = min(count, SLOTS - slot)
         self._descriptors[slot : slot + first] = descriptors[:first]
         if first < count:
             self._descriptors[: count - first] = descriptors[first:]
         taken = self._submit(begin, count)
-        done, expected = self._read(slot, first), self._expected_in(slot, first)
-        if first < count:
-            done += self._read(0, count - first)
-            expected += self._expected_in(0, count - first)
-        self._words[self._cq_head] = self._done
-        if done == expected and taken == count:
+        if self._words[self._cq_tail] == self._seen and taken == count:
             return None
-        # By the slot that each one names: nothing promises that completions keep the order.
-        results = [NOT_SENT] * count
-        for used, result, _ in _CQE.iter_unpack(done[: taken * _CQE.size]):
+        results = [size] * taken + [NOT_SENT] * (count - taken)
+        for used, result in self._failures():
             results[(used - slot) % SLOTS] = result
         return results
 
-    def _read(self, slot: int, count: int) -> bytes:
-        at = self._cqes + slot * _CQE.size
-        return self._ring[at : at + count * _CQE.size]
-
-    def _expected_in(self, slot: int, count: int) -> bytearray:
-        at = slot * _CQE.size
-        return self._expected[at : at + count * _CQE.size]
+    def _failures(self) -> Iterator[tuple[int, int]]:
+        """The slots of sends that were not made whole, and what became of them."""
+        words = self._words
+        while self._seen != words[self._cq_tail]:
+            at = self._cqes + self._seen % SLOTS * _CQE.size
+            slot, result, _ = _CQE.unpack_from(self._ring, at)
+            yield slot, result
+            self._seen = (self._seen + 1) & _WORD
+        words[self._cq_head] = self._seen
 
     def _set_size(self, size: int) -> None:
         self._size = size
         self._lengths[:] = array("I", [size]) * SLOTS
-        with memoryview(self._expected).cast("i") as words:
-            words[_CQE_RES::_CQE_WORDS] = array("i", [size]) * SLOTS
 
     def _submit(self, begin: int, count: int) -> int:
         """Have the kernel make the sends of the next slots; how many it has taken."""
-        words, sq_tail, cq_tail = self._words, self._sq_tail, self._cq_tail
+        words, sq_tail = self._words, self._sq_tail
         words[sq_tail] = (begin + count) & _WORD
         taken = self._enter(_IO_URING_ENTER, self._fd, count, 0, 0, None, 0)
         if taken != count:
@@ -192,14 +190,7 @@ class Ring:
             if taken < 0:
                 number = ctypes.get_errno()
                 raise RingUnavailable(number, os.strerror(number))
-        self._done = done = (begin + taken) & _WORD
-        # Never so far: what MSG_DONTWAIT leaves to do is done within the call above.
-        while words[cq_tail] != done:
-            missing = (done - words[cq_tail]) & _WORD
-            waited = self._enter(_IO_URING_ENTER, self._fd, 0, missing, _GETEVENTS, None, 0)
-            number = ctypes.get_errno() if waited < 0 else 0
-            if number != errno.EINTR and words[cq_tail] != done:
-                raise RingBroken(number, "completions are missing")
+        self._made = (begin + taken) & _WORD
         return taken
 
 
