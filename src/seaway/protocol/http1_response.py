@@ -7,13 +7,12 @@ What must not: parsing, the order of responses (`http1` keeps that).
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from email.utils import formatdate
 from http import HTTPStatus
 
 from seaway.exceptions import ResponseError
 
+from .date import DATE
 from .events import Headers, InterimResponse, ResponseData, ResponseStarted
 from .headers import check_response_headers, response_name, token_list
 
@@ -25,26 +24,6 @@ _OURS = frozenset({b"content-length", b"transfer-encoding", b"connection", b"dat
 #: Statuses whose responses have no content (RFC 9110 sections 15.3.5 and 15.4.5).
 _WITHOUT_CONTENT = frozenset({204, 304})
 SWITCHING_PROTOCOLS = 101
-
-
-class _Date:
-    """The ``date`` line, made once a second (RFC 9110 section 6.6.1)."""
-
-    __slots__ = ("line", "second")
-
-    def __init__(self) -> None:
-        self.second = -1
-        self.line = b""
-
-    def __call__(self) -> bytes:
-        now = int(time.time())
-        if now != self.second:
-            self.second = now
-            self.line = f"date: {formatdate(now, usegmt=True)}".encode()
-        return self.line
-
-
-_date = _Date()
 
 
 def _status_line(status: int) -> bytes:
@@ -161,7 +140,7 @@ class Exchange:
                 date = b"date: " + value
             elif name == b"connection" and b"close" in token_list((value,)):
                 self.closes = True
-        lines.append(date or _date())
+        lines.append(date or DATE.now().line)
         write = self._frame(lines, event.status, length)
         # A client that still waits for its 100 may send its body or not: only closing tells where
         # the next request would start (RFC 9110 section 10.1.1).
