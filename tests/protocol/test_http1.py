@@ -13,6 +13,7 @@ from compliance.fuzz_http1 import check, mutate, mutation_loop
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seaway.exceptions import ResponseError
 from seaway.protocol.events import (
     DataReceived,
     Event,
@@ -24,7 +25,6 @@ from seaway.protocol.events import (
     StreamReset,
     ViolationReceived,
 )
-from seaway.protocol.headers import ResponseError
 from seaway.protocol.http1 import Http1Connection, HttpLimits
 from seaway.protocol.http1_request import RequestReader
 

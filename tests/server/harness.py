@@ -38,6 +38,15 @@ def wait_until(condition: Callable[[], Any], what: str = "the condition") -> Any
     return value
 
 
+def refuses(connect: Callable[[], "Client"]) -> bool:
+    """Whether nobody listens any more."""
+    try:
+        connect().socket.close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
 class RunningServer:
     """A server in a thread of this process."""
 

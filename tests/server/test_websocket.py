@@ -19,6 +19,7 @@ from tests.server.harness import (
     CapturedLog,
     masked,
     serving,
+    upgrade_request,
     wait_until,
 )
 
@@ -65,8 +66,6 @@ def test_compression_can_be_switched_off() -> None:
 
 def test_messages_sent_with_the_handshake_are_not_lost() -> None:
     with serving(echo) as server, server.connect() as client:
-        from tests.server.harness import upgrade_request
-
         client.send(upgrade_request() + masked(TEXT, b"early") + masked(TEXT, b"bird"))
         assert client.receive_until(b"\r\n\r\n").startswith(b"HTTP/1.1 101 ")
         assert client.frame() == (TEXT, b"early")
