@@ -70,9 +70,8 @@ class MemoryServer:
     def respond(
         self, stream: int, body: bytes = b"hello", status: int = 200, headers: Headers | None = None
     ) -> None:
-        self.connection.respond(
-            ResponseStarted(stream, status, headers or []), ResponseData(stream, body, True)
-        )
+        head = self.connection.begin(ResponseStarted(stream, status, headers or []))
+        self.connection.respond(head, ResponseData(stream, body, True))
 
     def start(self, stream: int, status: int = 200, headers: Headers | None = None) -> None:
         self.connection.send(ResponseStarted(stream, status, headers or []))

@@ -18,6 +18,7 @@ from .events import (
     InterimResponse,
     ResponseData,
     ResponseStarted,
+    ResponseTrailers,
     StreamReset,
     ViolationReceived,
 )
@@ -136,7 +137,9 @@ class Http1Connection:
             self._take_no_more()
         return events
 
-    def send(self, event: InterimResponse | ResponseStarted | ResponseData) -> bytes:
+    def send(
+        self, event: InterimResponse | ResponseStarted | ResponseData | ResponseTrailers
+    ) -> bytes:
         """The bytes of one part of the oldest response; empty where HTTP has none.
 
         :raises ResponseError: the application's fault; nothing of this event may be sent. If the
@@ -160,6 +163,10 @@ class Http1Connection:
             return data
         if isinstance(event, InterimResponse):
             return exchange.interim(event)
+        if isinstance(event, ResponseTrailers):
+            data = exchange.trailers(event)
+            self._end_exchange(exchange)
+            return data
         return self._start(exchange, event)
 
     def upgrade(self) -> bytes:

@@ -13,7 +13,13 @@ from http import HTTPStatus
 from seaway.exceptions import ResponseError
 
 from .date import DATE
-from .events import Headers, InterimResponse, ResponseData, ResponseStarted
+from .events import (
+    Headers,
+    InterimResponse,
+    ResponseData,
+    ResponseStarted,
+    ResponseTrailers,
+)
 from .headers import check_response_headers, response_name, token_list
 
 _STATUS_LINES = {
@@ -158,6 +164,14 @@ class Exchange:
         if self._write is None:
             raise ResponseError("the application sent a body before the response's head")
         return self._write(event)
+
+    def trailers(self, event: ResponseTrailers) -> bytes:
+        """The end of a body that trailers follow; they are dropped where the framing has no place
+        for them (RFC 9112 section 7.1.2)."""
+        if self._write != self._write_chunk:
+            return self.data(ResponseData(event.stream, b"", ended=True))
+        lines = [b"0", *(response_name(name) + b": " + value for name, value in event.headers)]
+        return _head(lines, event.headers)
 
     def _switch(self, event: ResponseStarted) -> bytes:
         if event.status != SWITCHING_PROTOCOLS:

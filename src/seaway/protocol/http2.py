@@ -48,7 +48,7 @@ from .http2_frames import (
     FrameWatch,
     goaway,
 )
-from .http2_rules import MALFORMED, read_request, trailer_fields
+from .http2_rules import MALFORMED, Fields, read_request, trailer_fields
 
 __all__ = [
     "CANCEL",
@@ -261,19 +261,27 @@ class Http2Connection:
             return 0
         return _ON_SEND[type(event)](self, answer, event)
 
-    def respond(self, head: ResponseStarted, part: ResponseData) -> int:
-        """Queue a response's head and first part together: a whole response without a body is one
-        frame."""
-        answer = self.streams.get(head.stream)
+    def begin(self, event: ResponseStarted) -> Fields:
+        """The field section of a final response, to be sent by `respond`.
+
+        :raises ResponseError: the application's fault; another response can take its place.
+        """
+        answer = self.streams.get(event.stream)
+        return [] if answer is None else answer.start(event)
+
+    def respond(self, fields: Fields, part: ResponseData) -> int:
+        """Queue a response's head, made by `begin`, and the first part of its body together: a
+        whole response without a body is one frame. The number of bytes of body."""
+        stream = part.stream
+        answer = self.streams.get(stream)
         if answer is None or self.closed:
             return 0
-        fields = answer.start(head)
         data = answer.data(part)
         empty = part.ended and not data
         try:
-            self._engine.send_response(head.stream, fields, end_stream=empty)
+            self._engine.send_response(stream, fields, end_stream=empty)
             if not empty:
-                self._engine.send_data(head.stream, data, end_stream=part.ended)
+                self._engine.send_data(stream, data, end_stream=part.ended)
         except ngh2.StreamProtocolError:
             return 0
         return len(data)
@@ -319,6 +327,11 @@ class Http2Connection:
         except ngh2.StreamProtocolError:
             return  # the event that says so is on its way
 
+    @property
+    def may_push(self) -> bool:
+        """Whether the client allows promises now."""
+        return not self.closed and self._promises < self._push_limit
+
     def push(
         self, parent: int, scheme: str, authority: bytes, path: bytes, headers: Headers
     ) -> RequestReceived | None:
@@ -326,7 +339,7 @@ class Http2Connection:
 
         None where the client does not allow it. `data_to_send` belongs before the response.
         """
-        if self.closed or self._promises >= self._push_limit or not parent & 1:
+        if not self.may_push or not parent & 1:
             return None
         if parent not in self.streams:
             return None

@@ -7,8 +7,11 @@ What must not: bytes of a protocol version; HTTP/1.1 and HTTP/2 share this file.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from seaway.protocol.events import (
     Headers,
@@ -16,19 +19,28 @@ from seaway.protocol.events import (
     RequestReceived,
     ResponseData,
     ResponseStarted,
+    ResponseTrailers,
 )
 from seaway.server.asgi_types import ClientDisconnected, Message
+from seaway.server.file_body import file_parts
 from seaway.server.flow import Gate
 from seaway.server.logs import access_log, log_event, server_log
 from seaway.server.scope import http_scope
 
 if TYPE_CHECKING:
-    from seaway.server.connection import HttpConnection
+    from seaway.server.carrier import Carrier
 
 #: Where a response stands: no message yet; its head waits for the first part of its body; the head
 #: is sent; all is sent.
-_WAITING, _HELD, _STARTED, _COMPLETE = range(4)
-_STANDS = ("before the response", "before the body", "in the body", "after the response")
+#: A body that trailers follow ends before the response does.
+_WAITING, _HELD, _STARTED, _TRAILING, _COMPLETE = range(5)
+_STANDS = (
+    "before the response",
+    "before the body",
+    "in the body",
+    "before the trailers",
+    "after the response",
+)
 #: Where the client stands: listening; it sends no more; its connection is gone.
 _HERE, _GONE, _LOST = range(3)
 #: An application that is never made to wait would keep the loop to itself: after so many parts of
@@ -59,13 +71,14 @@ class HttpStream:
         "_started_at",
         "_state",
         "_status",
+        "_trailers",
         "ended",
         "full",
         "number",
         "task",
     )
 
-    def __init__(self, connection: HttpConnection, request: RequestReceived) -> None:
+    def __init__(self, connection: Carrier, request: RequestReceived) -> None:
         self._connection = connection
         self._request = request
         self.number = request.stream
@@ -87,6 +100,18 @@ class HttpStream:
         self._headers: Headers
         self._status = 0
         self._sent = 0
+        #: The trailers so far, or None if none were announced.
+        self._trailers: Headers | None = None
+
+    @property
+    def answered(self) -> bool:
+        """Whether the response is complete."""
+        return self._state == _COMPLETE
+
+    @property
+    def busy(self) -> bool:
+        """Whether the application is still to answer."""
+        return self.task is not None and self._state != _COMPLETE
 
     def start(self) -> None:
         """Run the application for this request."""
@@ -101,6 +126,7 @@ class HttpStream:
     def feed(self, data: bytes) -> None:
         """A part of the request's body has come."""
         if self._state == _COMPLETE:
+            self._connection.took(len(data))
             self._discard(len(data))
             return
         self._body.append(data)
@@ -145,6 +171,7 @@ class HttpStream:
                 connection.client,
                 connection.server,
                 secure=connection.secure,
+                extensions=connection.extensions,
             )
             await context.app(scope, self.receive, self.send)
         except (ClientDisconnected, asyncio.CancelledError) as ending:
@@ -213,12 +240,15 @@ class HttpStream:
         parts = self._body
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         parts.clear()
-        self._buffered = 0
         self._delivered = self.ended
-        if self.full:
-            self.full = False
-            self._connection.update_reading()
+        self._release()
         return {"type": "http.request", "body": body, "more_body": not self.ended}
+
+    def _release(self) -> None:
+        """What was buffered of the body is gone: the client may send more."""
+        size, self._buffered, self.full = self._buffered, 0, False
+        if size:
+            self._connection.took(size)
 
     async def send(self, message: Message) -> None:
         """ASGI's send. Raises `ClientDisconnected` once the connection is gone."""
@@ -229,7 +259,7 @@ class HttpStream:
             data, more = message.get("body", b""), message.get("more_body", False)
             if type(data) is not bytes:
                 data = bytes(data)
-            self._send_part(ResponseData(self.number, data, not more))
+            self._send_part(data, more)
             if more:
                 await self._pace()
         elif kind == "http.response.start" and state == _WAITING:
@@ -240,26 +270,63 @@ class HttpStream:
                 headers if type(headers) is list and not default else [*default, *headers]
             )
             self._status = message["status"]
+            if message.get("trailers"):
+                self._trailers = []
             self._state = _HELD
+        elif kind in _EXTENSIONS and state in _EXTENSIONS[kind][0]:
+            await _EXTENSIONS[kind][1](self, message)
         else:
             raise RuntimeError(f"Unexpected ASGI message {kind!r} {_STANDS[state]}.")
 
-    def _send_part(self, part: ResponseData) -> None:
+    def _send_part(self, data: bytes, more: bool) -> None:
         connection = self._connection
+        ended = not more and self._trailers is None
+        part = ResponseData(self.number, data, ended)
         if self._state == _HELD:
             if connection.context.draining:
                 self._headers = [*self._headers, _CLOSE]
-            head = connection.http.send(ResponseStarted(self.number, self._status, self._headers))
+            head = connection.begin(ResponseStarted(self.number, self._status, self._headers))
             self._state = _STARTED
             self._sent += connection.send(part, after=head)
         else:
             self._sent += connection.send(part)
-        if part.ended:
-            self._state = _COMPLETE
-            self._body.clear()
-            self.full = False
-            self._wake()
-            connection.response_ended(self)
+        if ended:
+            self._complete()
+        elif not more:
+            self._state = _TRAILING
+
+    def _complete(self) -> None:
+        self._state = _COMPLETE
+        self._body.clear()
+        self._release()
+        self._wake()
+        self._connection.response_ended(self)
+
+    async def _send_hint(self, message: Message) -> None:
+        """Extension ``http.response.early_hint`` (RFC 8297)."""
+        links = [(b"link", link) for link in message["links"]]
+        self._connection.send(InterimResponse(self.number, 103, links))
+
+    async def _send_push(self, message: Message) -> None:
+        """Extension ``http.response.push``."""
+        headers = [(bytes(name), bytes(value)) for name, value in message.get("headers", ())]
+        self._connection.push(message["path"].encode(), headers)
+
+    async def _send_trailers(self, message: Message) -> None:
+        """Extension ``http.response.trailers``."""
+        assert self._trailers is not None  # noqa: S101 - for the type checker: the state says so
+        self._trailers += message.get("headers", ())
+        if not message.get("more_trailers", False):
+            self._connection.send(ResponseTrailers(self.number, self._trailers))
+            self._complete()
+
+    async def _send_path(self, message: Message) -> None:
+        """Extension ``http.response.pathsend``: a file in place of a body."""
+        async with contextlib.aclosing(file_parts(Path(message["path"]))) as parts:
+            async for part, more in parts:
+                self._send_part(part, more)
+                if more:
+                    await self._pace()
 
     async def _pace(self) -> None:
         """Wait while the client does not keep up, and let others have their turn."""
@@ -273,3 +340,14 @@ class HttpStream:
             await connection.gate.wait(connection.context.loop)
         if self._peer == _LOST:
             raise ClientDisconnected
+
+
+#: Messages of extensions, where the response must stand for them, and what is done.
+_EXTENSIONS: dict[
+    str, tuple[tuple[int, ...], Callable[[HttpStream, Message], Coroutine[Any, Any, None]]]
+] = {
+    "http.response.early_hint": ((_WAITING, _HELD), HttpStream._send_hint),
+    "http.response.push": ((_WAITING, _HELD, _STARTED), HttpStream._send_push),
+    "http.response.trailers": ((_TRAILING,), HttpStream._send_trailers),
+    "http.response.pathsend": ((_HELD,), HttpStream._send_path),
+}

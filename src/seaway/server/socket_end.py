@@ -8,12 +8,13 @@ What must not: bytes of a protocol, requests.
 from __future__ import annotations
 
 import asyncio
-from typing import cast
+from typing import Any, cast
 
 from seaway.server.context import NEVER, Context
 from seaway.server.flow import Gate
 from seaway.server.replies import OVERLOADED
 from seaway.server.scope import Peer, addresses
+from seaway.server.tls import tls_extension
 
 #: Seconds that a connection is kept half open so that the peer can read our last words: a close
 #: with unread input makes the kernel send a reset, which may overtake them (RFC 9112 section 9.6).
@@ -33,6 +34,7 @@ class SocketEnd(asyncio.Protocol):
         "reading",
         "secure",
         "server",
+        "tls",
         "transport",
         "writable",
     )
@@ -44,6 +46,8 @@ class SocketEnd(asyncio.Protocol):
         self.client: Peer = None
         self.server: Peer = None
         self.secure = False
+        #: ASGI's extension ``tls``, or None in the clear.
+        self.tls: dict[str, Any] | None = None
         #: True from the moment when nothing more is to be read or answered.
         self.closing = False
         self.reading = True
@@ -70,7 +74,10 @@ class SocketEnd(asyncio.Protocol):
             self.transport.close()
             return
         self.client, self.server = addresses(transport)
-        self.secure = transport.get_extra_info("ssl_object") is not None
+        ssl_object = transport.get_extra_info("ssl_object")
+        if ssl_object is not None:
+            self.secure = True
+            self.tls = tls_extension(ssl_object, context.certificate)
         self.transport.set_write_buffer_limits(context.config.write_buffer, 0)
         context.open.add(self)
         self.deadline = context.now + context.config.header_timeout

@@ -1,0 +1,332 @@
+"""One HTTP/2 connection: bytes to events, events to lanes, and one write for each turn of the loop.
+
+What lives here: the streams of a connection, deadlines, limits on what a peer can make us keep, and
+the way out.
+What must not: the socket (`socket_end`), one stream (`http2_lane`), ASGI, frames.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+from seaway.protocol.events import (
+    DataReceived,
+    Event,
+    RequestEnded,
+    RequestReceived,
+    StreamEnded,
+    StreamReset,
+    ViolationReceived,
+    WindowOpened,
+)
+from seaway.protocol.http2 import CANCEL, NO_ERROR, PROTOCOL_ERROR, Http2Connection
+from seaway.server.context import NEVER, Context, OpenConnection
+from seaway.server.http2_lane import Lane
+from seaway.server.http_stream import HttpStream
+from seaway.server.replies import Header
+from seaway.server.socket_end import SocketEnd
+from seaway.server.websocket_stream import WebSocketStream
+
+#: Seconds between the two GOAWAYs of a draining server: a request that was on its way when the
+#: first was sent arrives within it, and is served (RFC 9113 section 6.8).
+_DRAIN_SILENCE = 1.0
+#: Seconds for which the rest of a body is dropped that was not needed for the answer; then the
+#: stream is reset.
+_DISCARD_SECONDS = 2.0
+#: Lanes are looked at so many times in each ``idle_timeout``.
+_CHECKS = 4
+
+
+class MultiplexedConnection(SocketEnd):
+    """The server's end of one connection that speaks HTTP/2."""
+
+    __slots__ = (
+        "_abandoned",
+        "_cut",
+        "_due",
+        "_flushing",
+        "_lanes",
+        "_touched",
+        "full",
+        "http",
+    )
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.http = Http2Connection(context.http2_limits)
+        self._lanes: dict[int, Lane] = {}
+        #: Lanes whose client does not keep up.
+        self.full: dict[int, Lane] = {}
+        #: Streams that are reset once their answer is on its way.
+        self._cut: set[int] = set()
+        #: Streams that the peer has given up while their application runs.
+        self._abandoned = 0
+        self._flushing = False
+        self._touched = context.now
+        #: When the peer's SETTINGS, or the rest of a header block, have to be there.
+        self._due = context.now + context.config.header_timeout
+
+    def adopt(self, other: SocketEnd, data: bytes = b"") -> None:
+        """Take the place of the protocol that had this socket; ``data`` came already."""
+        self.transport = other.transport
+        self.client, self.server, self.secure = other.client, other.server, other.secure
+        other.closing = True
+        open_connections = self.context.open
+        open_connections.discard(other)
+        open_connections.add(self)
+        self.transport.set_protocol(self)
+        self.deadline = self._due
+        self.flush_soon()
+        if data:
+            self.data_received(data)
+
+    # From the transport --------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        if self.closing:
+            return
+        self._handle(self.http.receive(data))
+        self._touched = now = self.context.now
+        if not self.http.head_pending:
+            self._due = NEVER
+        elif self._due == NEVER:
+            # Not moved by further bytes: a head has to be complete in time, not to progress.
+            self._due = now + self.context.config.header_timeout
+        # Behind the tasks of the requests that have just come: their answers go out together.
+        self.flush_soon()
+        self.set_deadline()
+
+    def eof_received(self) -> bool:
+        # Nothing of HTTP/2 is left of a connection on which nobody can acknowledge.
+        return False
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.flush_soon()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._lose_all()
+
+    def _lose_all(self) -> None:
+        lanes = list(self._lanes.values())
+        self._lanes.clear()
+        self.full.clear()
+        for lane in lanes:
+            lane.lost()
+
+    # Events --------------------------------------------------------------------------------------
+
+    def _handle(self, events: list[Event]) -> None:
+        for event in events:
+            _ON_EVENT[type(event)](self, event)
+
+    def _on_request(self, event: RequestReceived) -> None:
+        lane = self._lanes[event.stream] = Lane(self, event)
+        make = WebSocketStream if event.upgrade else HttpStream
+        lane.stream = make(lane, event)
+        lane.stream.start()
+
+    def _on_data(self, event: DataReceived) -> None:
+        lane = self._lanes.get(event.stream)
+        if lane is not None:
+            lane.feed(event.data)
+
+    def _on_ended(self, event: RequestEnded) -> None:
+        lane = self._lanes.get(event.stream)
+        if lane is not None:
+            lane.end()
+
+    def _on_stream_ended(self, event: StreamEnded) -> None:
+        lane = self._drop(event.stream)
+        if lane is not None:
+            lane.lost()
+
+    def _on_reset(self, event: StreamReset) -> None:
+        lane = self._drop(event.stream)
+        if lane is None:
+            return
+        if lane.stream.busy:
+            self._abandoned += 1
+            self._regulate()
+        lane.lost()
+
+    def _drop(self, stream: int) -> Lane | None:
+        self.full.pop(stream, None)
+        self._cut.discard(stream)
+        return self._lanes.pop(stream, None)
+
+    def _on_window(self, _event: WindowOpened) -> None:
+        """More can be sent: `data_received` has a flush behind every event."""
+
+    def _on_violation(self, _event: ViolationReceived) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
+        """HTTP/2 is over; what is left to write is GOAWAY."""
+        output = self.http.data_to_send()
+        if output and not self.closing:
+            self.transport.write(output)
+        self._lose_all()
+        self.close()
+
+    def forgotten(self) -> None:
+        """The application has ended for a stream that the peer had given up."""
+        self._abandoned -= 1
+        self._regulate()
+
+    def _regulate(self) -> None:
+        """A stream that is given up makes room for another at once, but its application runs on:
+        beyond so many, nothing more is read (CVE-2023-44487)."""
+        if not self.closing:
+            self.read(self._abandoned <= self.http.limits.streams)
+
+    # From the lanes ------------------------------------------------------------------------------
+
+    def extensions(self, *, push: bool) -> dict[str, Any]:
+        """The ASGI extensions of a request."""
+        found = self.context.extensions.copy()
+        if push and self.http.may_push:
+            found["http.response.push"] = {}
+        if self.tls is not None:
+            found["tls"] = self.tls
+        return found
+
+    def tunnels(self, protocol: asyncio.Protocol) -> None:
+        """``protocol`` has a lane of its own: it is swept and drained like a connection."""
+        self.context.open.add(cast("OpenConnection", protocol))
+
+    def cut(self, stream: int) -> None:
+        """Once the answer is on its way, tell the peer that the rest of its request is not wanted
+        (RFC 9113 section 8.1)."""
+        self._cut.add(stream)
+        self.flush_soon()
+
+    def push(self, parent: int, authority: bytes, path: bytes, headers: list[Header]) -> None:
+        """Promise what belongs to a request, and let the application make it."""
+        scheme = "https" if self.secure else "http"
+        request = self.http.push(parent, scheme, authority, path, headers)
+        if request is not None:
+            # The promise has to be out before the answer.
+            self._flush()
+            self._on_request(request)
+
+    def flush_soon(self) -> None:
+        """Write what is queued, once, at the end of this turn of the loop."""
+        if not self._flushing:
+            self._flushing = True
+            self.context.loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        if self.closing or not self.writable:
+            return
+        http = self.http
+        output = http.data_to_send()
+        if output:
+            self.transport.write(output)
+        events = http.settle()
+        if events:
+            self._handle(events)
+        if http.closed:
+            self._leave()
+            return
+        if self.full:
+            self._release()
+        if self._cut:
+            self._reset_cut()
+        if events and not self._lanes:
+            self.set_deadline()
+
+    def _release(self) -> None:
+        for stream, lane in list(self.full.items()):
+            if not self.http.queued(stream):
+                del self.full[stream]
+                lane.flushed()
+
+    def _reset_cut(self) -> None:
+        for stream in list(self._cut):
+            # libnghttp2 lets RST_STREAM overtake what waits for a window.
+            if not self.http.queued(stream) and self.http.window(stream):
+                self._cut.discard(stream)
+                self.http.reset(stream, NO_ERROR)
+                self.flush_soon()
+
+    # Leaving -------------------------------------------------------------------------------------
+
+    def drain(self) -> None:
+        if not self.closing:
+            self.http.announce_end()
+            self.flush_soon()
+            self._due = min(self._due, self.context.now + _DRAIN_SILENCE)
+            self.set_deadline()
+
+    def expire(self) -> None:
+        if self.closing or not self.writable:
+            super().expire()
+            return
+        now = self.context.now
+        if self._due <= now:
+            if not self.context.draining:
+                self.http.terminate(PROTOCOL_ERROR)
+                self._leave()
+                return
+            self.http.end()
+            self._due = NEVER
+        self._check_lanes(now)
+        if not self._lanes and now - self._touched >= self._silence():
+            self.http.terminate(NO_ERROR)
+            self._leave()
+            return
+        self.flush_soon()
+        self.set_deadline()
+
+    def _silence(self) -> float:
+        return _DRAIN_SILENCE if self.context.draining else self.context.config.idle_timeout
+
+    def _check_lanes(self, now: float) -> None:
+        """Give up streams whose peer neither sends nor takes anything."""
+        timeout = self.context.config.idle_timeout
+        for stream, lane in list(self._lanes.items()):
+            if not lane.writable:
+                size = self.http.queued(stream)
+                if size < lane.waiting:
+                    lane.waiting, lane.since = size, now
+                elif now - lane.since >= timeout:
+                    self.http.reset(stream, CANCEL)
+            elif lane.tunnel is None and not lane.stream.ended:
+                self._check_body(lane, now - lane.touched, timeout)
+
+    def _check_body(self, lane: Lane, silence: float, timeout: float) -> None:
+        if lane.stream.answered:
+            if silence >= _DISCARD_SECONDS:
+                self.cut(lane.number)
+        elif silence >= timeout and not lane.stream.full and not lane.refusal:
+            lane.refusal = 408
+            lane.stream.disconnect()
+
+    def set_deadline(self) -> None:
+        if self.closing or not self.writable:
+            return
+        timeout = self.context.config.idle_timeout
+        if self._lanes:
+            wait = min(timeout / _CHECKS, _DISCARD_SECONDS)
+            self.deadline = min(self._due, self.context.now + wait)
+        else:
+            self.deadline = min(self._due, self._touched + self._silence())
+
+
+_ON_EVENT: dict[type[Event], Callable[[MultiplexedConnection, Event], None]] = cast(
+    "dict[type[Event], Callable[[MultiplexedConnection, Event], None]]",
+    {
+        RequestReceived: MultiplexedConnection._on_request,
+        DataReceived: MultiplexedConnection._on_data,
+        RequestEnded: MultiplexedConnection._on_ended,
+        StreamReset: MultiplexedConnection._on_reset,
+        StreamEnded: MultiplexedConnection._on_stream_ended,
+        WindowOpened: MultiplexedConnection._on_window,
+        ViolationReceived: MultiplexedConnection._on_violation,
+    },
+)

@@ -1,0 +1,294 @@
+"""One HTTP/2 stream on the server: what a request stream or a WebSocket has for a connection.
+
+What lives here: `Lane`, the carrier of one request, and `Tunnel`, the transport of one WebSocket
+(RFC 8441): an asyncio transport whose bytes travel in DATA frames, so that a WebSocket over HTTP/2
+is the same protocol object as one over HTTP/1.1.
+What must not: frames, the socket and what all streams share (`http2_connection`), ASGI.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from seaway.protocol.events import (
+    InterimResponse,
+    RequestReceived,
+    ResponseData,
+    ResponseStarted,
+    ResponseTrailers,
+)
+from seaway.protocol.headers import value_of
+from seaway.protocol.http2 import CANCEL, INTERNAL_ERROR
+from seaway.server.carrier import Head, Stream
+from seaway.server.flow import Gate
+from seaway.server.replies import Header, plain_response
+
+if TYPE_CHECKING:
+    from seaway.server.http2_connection import MultiplexedConnection
+
+
+class Lane:
+    """One stream's way through a connection (see `seaway.server.carrier.Carrier`)."""
+
+    __slots__ = (
+        "_request",
+        "client",
+        "connection",
+        "context",
+        "gate",
+        "gone",
+        "number",
+        "refusal",
+        "secure",
+        "server",
+        "since",
+        "stream",
+        "touched",
+        "tunnel",
+        "waiting",
+        "writable",
+    )
+
+    stream: Stream
+
+    def __init__(self, connection: MultiplexedConnection, request: RequestReceived) -> None:
+        self.connection = connection
+        self.context = connection.context
+        self.client = connection.client
+        self.server = connection.server
+        self.secure = connection.secure
+        self.number = request.stream
+        self._request = request
+        self.writable = True
+        self.gate = Gate()
+        #: Whether the stream is over; calls about it do nothing.
+        self.gone = False
+        #: When the client last sent a part of the request; by the coarse clock, as all times here.
+        self.touched = self.context.now
+        #: While not writable: unsent bytes when the client was last seen to take some, and when.
+        self.waiting = 0
+        self.since = 0.0
+        #: What to answer in the application's place, or 0.
+        self.refusal = 0
+        self.tunnel: Tunnel | None = None
+
+    @property
+    def extensions(self) -> dict[str, Any]:
+        return self.connection.extensions(push=bool(self.number & 1))
+
+    # From the stream -----------------------------------------------------------------------------
+
+    def begin(self, event: ResponseStarted) -> Head:
+        return self.connection.http.begin(event)
+
+    def send(
+        self,
+        event: InterimResponse | ResponseStarted | ResponseData | ResponseTrailers,
+        *,
+        after: Head = None,
+    ) -> int:
+        http = self.connection.http
+        if after is None:
+            size = http.send(event)
+        else:
+            assert type(event) is ResponseData  # noqa: S101 - for the type checker: see Carrier
+            size = http.respond(after, event)
+        self.flush()
+        return size
+
+    def flush(self) -> None:
+        """See to it that what was queued gets on its way, and that nobody queues too much."""
+        connection = self.connection
+        connection.flush_soon()
+        size = connection.http.queued(self.number)
+        if size > self.context.config.write_buffer and self.writable and not self.gone:
+            self.waiting, self.since = size, self.context.now
+            self.writable = False
+            connection.full[self.number] = self
+            if self.tunnel is not None:
+                self.tunnel.protocol.pause_writing()
+
+    def flushed(self) -> None:
+        """Nothing is queued any more."""
+        self.writable = True
+        self.gate.open()
+        if self.tunnel is not None and not self.gone:
+            self.tunnel.protocol.resume_writing()
+
+    def respond(
+        self, stream: int, status: int, reason: str = "", headers: Iterable[Header] = ()
+    ) -> None:
+        fields, body = plain_response(status, reason)
+        fields = [*self.context.default_headers, *fields, *headers]
+        head = self.begin(ResponseStarted(stream, status, fields))
+        self.send(ResponseData(stream, body, ended=True), after=head)
+
+    def response_ended(self, stream: Stream) -> None:
+        # A body that still comes is dropped, for a while: its end may be on the way already.
+        self.touched = self.context.now
+        if self._request.upgrade:
+            self.close()
+
+    def response_failed(self, stream: Stream, *, started: bool) -> None:
+        if self.gone:
+            self.connection.forgotten()
+        elif started:
+            self.connection.http.reset(self.number, INTERNAL_ERROR)
+            self.connection.flush_soon()
+        else:
+            self.respond(self.number, self.refusal or 500)
+            self.close()
+
+    def took(self, size: int) -> None:
+        self.connection.http.acknowledge(self.number, size)
+        self.connection.flush_soon()
+
+    def close(self, *, linger: bool = True) -> None:
+        if not self.gone:
+            self.connection.cut(self.number)
+
+    def push(self, path: bytes, headers: list[Header]) -> None:
+        authority = value_of(self._request.headers, b"host") or b""
+        self.connection.push(self.number, authority, path, headers)
+
+    def accept(self, event: ResponseStarted) -> asyncio.Transport:
+        self.connection.http.send(event)
+        self.connection.flush_soon()
+        self.tunnel = Tunnel(self)
+        return self.tunnel
+
+    def hand_over(self, protocol: asyncio.Protocol) -> bytes:
+        assert self.tunnel is not None  # noqa: S101 - for the type checker: see Carrier
+        self.tunnel.protocol = protocol
+        self.connection.tunnels(protocol)
+        if self.gone:
+            self.tunnel.lose()
+        return self.tunnel.early()
+
+    # From the connection -------------------------------------------------------------------------
+
+    def feed(self, data: bytes) -> None:
+        self.touched = self.context.now
+        (self.tunnel or self.stream).feed(data)
+
+    def end(self) -> None:
+        (self.tunnel or self.stream).end()
+
+    def lost(self) -> None:
+        """The stream is over."""
+        self.gone = True
+        self.writable = True
+        if self.tunnel is not None:
+            self.tunnel.lose()
+        else:
+            self.stream.lost()
+        self.gate.open()
+
+
+class Tunnel(asyncio.Transport):
+    """A stream as a transport: END_STREAM stands for FIN, RST_STREAM for a reset (RFC 8441
+    section 5)."""
+
+    __slots__ = ("_closing", "_ended", "_held", "_lane", "_lost", "_reading", "protocol")
+
+    protocol: asyncio.Protocol
+
+    def __init__(self, lane: Lane) -> None:
+        super().__init__()
+        self._lane = lane
+        self._reading = True
+        #: Bytes that came before there was a protocol, or while it did not read.
+        self._held: list[bytes] = []
+        self._ended = False
+        self._closing = False
+        self._lost = False
+
+    # From the lane -------------------------------------------------------------------------------
+
+    def feed(self, data: bytes) -> None:
+        if self._reading and not self._held and hasattr(self, "protocol"):
+            self._lane.took(len(data))
+            self.protocol.data_received(data)
+        elif not self._closing:
+            self._held.append(data)
+        else:
+            self._lane.took(len(data))
+
+    def end(self) -> None:
+        """The peer sends no more; a WebSocket has no use for a half-open connection."""
+        if hasattr(self, "protocol"):
+            self.close()
+        self._ended = True
+
+    def early(self) -> bytes:
+        """What came before there was a protocol."""
+        data = b"".join(self._held)
+        self._held.clear()
+        self._lane.took(len(data))
+        if self._ended:
+            self._lane.context.loop.call_soon(self.close)
+        return data
+
+    def lose(self) -> None:
+        """The stream is over: tell the protocol, once."""
+        self._closing = True
+        if not self._lost:
+            self._lost = True
+            self._lane.context.loop.call_soon(self.protocol.connection_lost, None)
+
+    # From the protocol ---------------------------------------------------------------------------
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if not self._closing:
+            self._lane.connection.http.write(self._lane.number, bytes(data))
+            self._lane.flush()
+
+    def get_write_buffer_size(self) -> int:
+        return self._lane.connection.http.queued(self._lane.number)
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        lane = self._lane
+        if not self._closing:
+            self._closing = True
+            lane.send(ResponseData(lane.number, b"", ended=True))
+
+    def is_closing(self) -> bool:
+        return self._closing
+
+    def close(self) -> None:
+        lane = self._lane
+        self.write_eof()
+        if not lane.gone:
+            lane.close()
+        self.lose()
+
+    def abort(self) -> None:
+        lane = self._lane
+        if not lane.gone:
+            lane.connection.http.reset(lane.number, CANCEL)
+            lane.connection.flush_soon()
+        self.lose()
+
+    def pause_reading(self) -> None:
+        self._reading = False
+
+    def resume_reading(self) -> None:
+        if not self._reading:
+            self._reading = True
+            if self._held:
+                self._lane.context.loop.call_soon(self._deliver)
+
+    def _deliver(self) -> None:
+        while self._held and self._reading:
+            data = self._held.pop(0)
+            self._lane.took(len(data))
+            if not self._lost:
+                self.protocol.data_received(data)
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self._lane.connection.transport.get_extra_info(name, default)
