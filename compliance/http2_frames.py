@@ -111,10 +111,16 @@ class Peer:
     :param write: takes bytes for the server.
     :param read: returns bytes from the server, ``b""`` once it has closed, and None if it has
         nothing to say.
+    :param hang_up: closes the connection.
     """
 
-    def __init__(self, write: Callable[[bytes], None], read: Callable[[], bytes | None]) -> None:
-        self._write, self._read = write, read
+    def __init__(
+        self,
+        write: Callable[[bytes], None],
+        read: Callable[[], bytes | None],
+        hang_up: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._write, self._read, self.hang_up = write, read, hang_up
         self._buffer = b""
         self._decoder = Decoder()
         self.closed = False
@@ -193,4 +199,4 @@ def on_socket(sock: socket.socket) -> Peer:
         except ConnectionResetError:
             return b""
 
-    return Peer(write, read)
+    return Peer(write, read, sock.close)

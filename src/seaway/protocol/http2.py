@@ -102,6 +102,7 @@ class Http2Connection:
         "_tail",
         "_watch",
         "closed",
+        "greeted",
         "limits",
         "streams",
     )
@@ -122,6 +123,8 @@ class Http2Connection:
         self._promises = 0
         self._push_limit = 100
         self._going = False
+        #: Whether the peer's SETTINGS have come.
+        self.greeted = False
         #: Whether all is over: what `data_to_send` still returns is to be written, then close.
         self.closed = False
 
@@ -232,6 +235,7 @@ class Http2Connection:
 
     def _on_settings(self, event: ngh2.SettingsReceived) -> None:
         settings = event.settings
+        self.greeted = True
         if ngh2.Setting.INITIAL_WINDOW_SIZE in settings:
             self._events.append(WindowOpened(0))
         if not settings.get(ngh2.Setting.ENABLE_PUSH, 1):

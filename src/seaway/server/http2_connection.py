@@ -46,6 +46,7 @@ class MultiplexedConnection(SocketEnd):
         "_abandoned",
         "_cut",
         "_due",
+        "_final",
         "_flushing",
         "_lanes",
         "_touched",
@@ -67,6 +68,8 @@ class MultiplexedConnection(SocketEnd):
         self._touched = context.now
         #: When the peer's SETTINGS, or the rest of a header block, have to be there.
         self._due = context.now + context.config.header_timeout
+        #: When, while draining, streams that are new by then are not served any more.
+        self._final = NEVER
 
     def adopt(self, other: SocketEnd, data: bytes = b"") -> None:
         """Take the place of the protocol that had this socket; ``data`` came already."""
@@ -89,7 +92,7 @@ class MultiplexedConnection(SocketEnd):
             return
         self._handle(self.http.receive(data))
         self._touched = now = self.context.now
-        if not self.http.head_pending:
+        if self.http.greeted and not self.http.head_pending:
             self._due = NEVER
         elif self._due == NEVER:
             # Not moved by further bytes: a head has to be complete in time, not to progress.
@@ -260,7 +263,7 @@ class MultiplexedConnection(SocketEnd):
         if not self.closing:
             self.http.announce_end()
             self.flush_soon()
-            self._due = min(self._due, self.context.now + _DRAIN_SILENCE)
+            self._final = self.context.now + _DRAIN_SILENCE
             self.set_deadline()
 
     def expire(self) -> None:
@@ -269,12 +272,12 @@ class MultiplexedConnection(SocketEnd):
             return
         now = self.context.now
         if self._due <= now:
-            if not self.context.draining:
-                self.http.terminate(PROTOCOL_ERROR)
-                self._leave()
-                return
+            self.http.terminate(PROTOCOL_ERROR)
+            self._leave()
+            return
+        if self._final <= now:
+            self._final = NEVER
             self.http.end()
-            self._due = NEVER
         self._check_lanes(now)
         if not self._lanes and now - self._touched >= self._silence():
             self.http.terminate(NO_ERROR)
@@ -310,12 +313,12 @@ class MultiplexedConnection(SocketEnd):
     def set_deadline(self) -> None:
         if self.closing or not self.writable:
             return
-        timeout = self.context.config.idle_timeout
         if self._lanes:
-            wait = min(timeout / _CHECKS, _DISCARD_SECONDS)
-            self.deadline = min(self._due, self.context.now + wait)
+            wait = min(self.context.config.idle_timeout / _CHECKS, _DISCARD_SECONDS)
+            usual = self.context.now + wait
         else:
-            self.deadline = min(self._due, self._touched + self._silence())
+            usual = self._touched + self._silence()
+        self.deadline = min(usual, self._due, self._final)
 
 
 _ON_EVENT: dict[type[Event], Callable[[MultiplexedConnection, Event], None]] = cast(
