@@ -184,6 +184,10 @@ def connect(host: str, port: int, timeout: float) -> Peer:
 
 
 def on_socket(sock: socket.socket) -> Peer:
+    if sock.family != getattr(socket, "AF_UNIX", None):
+        # Otherwise a frame may wait 40 ms for the acknowledgement of the one before it.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
     def write(data: bytes) -> None:
         # The server may have closed already, which is what some cases wait for.
         try:

@@ -74,7 +74,8 @@ class MultiplexedConnection(SocketEnd):
     def adopt(self, other: SocketEnd, data: bytes = b"") -> None:
         """Take the place of the protocol that had this socket; ``data`` came already."""
         self.transport = other.transport
-        self.client, self.server, self.secure = other.client, other.server, other.secure
+        self.client, self.server = other.client, other.server
+        self.secure, self.tls = other.secure, other.tls
         other.closing = True
         open_connections = self.context.open
         open_connections.discard(other)
@@ -299,7 +300,10 @@ class MultiplexedConnection(SocketEnd):
                     lane.waiting, lane.since = size, now
                 elif now - lane.since >= timeout:
                     self.http.reset(stream, CANCEL)
-            elif lane.tunnel is None and not lane.stream.ended:
+            elif lane.tunnel is not None:
+                if lane.tunnel.is_closing() and now - lane.touched >= _DISCARD_SECONDS:
+                    self.cut(stream)
+            elif not lane.stream.ended:
                 self._check_body(lane, now - lane.touched, timeout)
 
     def _check_body(self, lane: Lane, silence: float, timeout: float) -> None:

@@ -72,7 +72,8 @@ class Lane:
         self.since = 0.0
         #: What to answer in the application's place, or 0.
         self.refusal = 0
-        self.tunnel: Tunnel | None = None
+        #: Where bytes of another protocol go, if the request asked for one.
+        self.tunnel = Tunnel(self) if request.upgrade else None
 
     @property
     def extensions(self) -> dict[str, Any]:
@@ -107,14 +108,14 @@ class Lane:
             self.waiting, self.since = size, self.context.now
             self.writable = False
             connection.full[self.number] = self
-            if self.tunnel is not None:
+            if self.tunnel is not None and self.tunnel.protocol is not None:
                 self.tunnel.protocol.pause_writing()
 
     def flushed(self) -> None:
         """Nothing is queued any more."""
         self.writable = True
         self.gate.open()
-        if self.tunnel is not None and not self.gone:
+        if self.tunnel is not None and self.tunnel.protocol is not None and not self.gone:
             self.tunnel.protocol.resume_writing()
 
     def respond(
@@ -156,11 +157,11 @@ class Lane:
     def accept(self, event: ResponseStarted) -> asyncio.Transport:
         self.connection.http.send(event)
         self.connection.flush_soon()
-        self.tunnel = Tunnel(self)
+        assert self.tunnel is not None  # noqa: S101 - for the type checker: the protocol says so
         return self.tunnel
 
     def hand_over(self, protocol: asyncio.Protocol) -> bytes:
-        assert self.tunnel is not None  # noqa: S101 - for the type checker: see Carrier
+        assert self.tunnel is not None  # noqa: S101 - for the type checker: see `accept`
         self.tunnel.protocol = protocol
         self.connection.tunnels(protocol)
         if self.gone:
@@ -180,7 +181,7 @@ class Lane:
         """The stream is over."""
         self.gone = True
         self.writable = True
-        if self.tunnel is not None:
+        if self.tunnel is not None and self.tunnel.protocol is not None:
             self.tunnel.lose()
         else:
             self.stream.lost()
@@ -193,11 +194,11 @@ class Tunnel(asyncio.Transport):
 
     __slots__ = ("_closing", "_ended", "_held", "_lane", "_lost", "_reading", "protocol")
 
-    protocol: asyncio.Protocol
-
     def __init__(self, lane: Lane) -> None:
         super().__init__()
         self._lane = lane
+        #: Who has the connection, once it is accepted.
+        self.protocol: asyncio.Protocol | None = None
         self._reading = True
         #: Bytes that came before there was a protocol, or while it did not read.
         self._held: list[bytes] = []
@@ -208,19 +209,20 @@ class Tunnel(asyncio.Transport):
     # From the lane -------------------------------------------------------------------------------
 
     def feed(self, data: bytes) -> None:
-        if self._reading and not self._held and hasattr(self, "protocol"):
+        if self._lost:
             self._lane.took(len(data))
-            self.protocol.data_received(data)
-        elif not self._closing:
+        elif self.protocol is None or self._held or not self._reading:
+            # No more than the stream's window: it opens as the protocol takes them.
             self._held.append(data)
         else:
             self._lane.took(len(data))
+            self.protocol.data_received(data)
 
     def end(self) -> None:
         """The peer sends no more; a WebSocket has no use for a half-open connection."""
-        if hasattr(self, "protocol"):
-            self.close()
         self._ended = True
+        if self.protocol is not None:
+            self.close()
 
     def early(self) -> bytes:
         """What came before there was a protocol."""
@@ -236,7 +238,12 @@ class Tunnel(asyncio.Transport):
         self._closing = True
         if not self._lost:
             self._lost = True
-            self._lane.context.loop.call_soon(self.protocol.connection_lost, None)
+            self._lane.touched = self._lane.context.now
+            self._lane.context.loop.call_soon(self._tell)
+
+    def _tell(self) -> None:
+        if self.protocol is not None:
+            self.protocol.connection_lost(None)
 
     # From the protocol ---------------------------------------------------------------------------
 
@@ -261,10 +268,7 @@ class Tunnel(asyncio.Transport):
         return self._closing
 
     def close(self) -> None:
-        lane = self._lane
         self.write_eof()
-        if not lane.gone:
-            lane.close()
         self.lose()
 
     def abort(self) -> None:
@@ -287,7 +291,7 @@ class Tunnel(asyncio.Transport):
         while self._held and self._reading:
             data = self._held.pop(0)
             self._lane.took(len(data))
-            if not self._lost:
+            if self.protocol is not None and not self._lost:
                 self.protocol.data_received(data)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
