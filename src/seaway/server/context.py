@@ -15,6 +15,7 @@ from seaway.protocol.http1 import HttpLimits
 from seaway.protocol.http2 import Http2Limits
 from seaway.server.asgi_types import Application
 from seaway.server.config import ServerConfig
+from seaway.server.respond import take_of
 from seaway.server.tls import leaf_certificate
 
 #: A deadline that never comes.
@@ -67,6 +68,7 @@ class Context:
         "refused",
         "running",
         "state",
+        "take",
     )
 
     def __init__(
@@ -77,6 +79,7 @@ class Context:
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.app = app
+        self.take = take_of(app)
         self.config = config
         self.state = state
         self.loop = loop

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from seaway.protocol.events import (
     ResponseStarted,
     ResponseTrailers,
 )
-from seaway.server.asgi_types import ClientDisconnected, Message
+from seaway.server.asgi_types import Application, ClientDisconnected, Message, Scope
 from seaway.server.file_body import file_parts
 from seaway.server.flow import Gate
 from seaway.server.logs import access_log, log_event, server_log
@@ -111,7 +111,7 @@ class HttpStream:
     @property
     def busy(self) -> bool:
         """Whether the application is still to answer."""
-        return self.task is not None and self._state != _COMPLETE
+        return self._state != _COMPLETE and self in self._connection.context.running
 
     def start(self) -> None:
         """Run the application for this request."""
@@ -119,7 +119,52 @@ class HttpStream:
         if context.config.access_log:
             self._started_at = context.loop.time()
         context.running.add(self)
-        self.task = context.loop.create_task(self._run())
+        # Not `self.ended`: that of a pipelined request is true by now, body or no body.
+        if context.take is None or not self._request.ended:
+            self.run(context.app)
+            return
+        try:
+            taken = context.take(self._scope(), self)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it ends this request only
+            self.fail(error)
+        else:
+            if not taken:
+                self.run(context.app)
+
+    def _scope(self) -> Scope:
+        connection = self._connection
+        return http_scope(
+            connection.context,
+            self._request,
+            connection.client,
+            connection.server,
+            secure=connection.secure,
+            extensions=connection.extensions,
+        )
+
+    # The responder's side (see `respond`) ---------------------------------------------------------
+
+    def run(self, app: Application) -> None:
+        """Have ``app`` answer, in a task."""
+        self.task = self._connection.context.loop.create_task(self._run(app))
+
+    def respond(self, status: int, headers: Headers, body: bytes) -> None:
+        """A whole response."""
+        if self._peer == _LOST:
+            self._finish(ClientDisconnected())
+            return
+        try:
+            self._hold_head(status, headers)
+            self._send_part(body, more=False)
+        except Exception as error:  # noqa: BLE001 - as if the coroutine had raised it
+            self.fail(error)
+        else:
+            self._finish(None)
+
+    def fail(self, error: Exception) -> None:
+        """The application's failure."""
+        self._log_failure("application_failed", error)
+        self._finish(error)
 
     # From the connection -------------------------------------------------------------------------
 
@@ -160,26 +205,20 @@ class HttpStream:
 
     # The application's side ----------------------------------------------------------------------
 
-    async def _run(self) -> None:
-        connection = self._connection
-        context = connection.context
+    async def _run(self, app: Application) -> None:
         error: BaseException | None = None
         try:
-            scope = http_scope(
-                context,
-                self._request,
-                connection.client,
-                connection.server,
-                secure=connection.secure,
-                extensions=connection.extensions,
-            )
-            await context.app(scope, self.receive, self.send)
+            await app(self._scope(), self.receive, self.send)
         except (ClientDisconnected, asyncio.CancelledError) as ending:
             error = ending
         except Exception as failure:  # noqa: BLE001 - whatever it is, it ends this request only
             error = failure
             self._log_failure("application_failed", failure)
         self.task = None
+        self._finish(error)
+
+    def _finish(self, error: BaseException | None) -> None:
+        context = self._connection.context
         context.finished(self)
         if self._state != _COMPLETE:
             self._fail(error)
@@ -190,10 +229,11 @@ class HttpStream:
         """The application has ended without a complete response."""
         if error is None and self._peer == _HERE:
             self._log_failure("no_response" if self._state == _WAITING else "incomplete_response")
-        if self._state != _STARTED:
+        started = self._state in (_STARTED, _TRAILING)
+        if not started:
             # 499: nginx's name for a client that closed its request; it is in the log only.
             self._status = 500 if self._peer == _HERE else 499
-        self._connection.response_failed(self, started=self._state == _STARTED)
+        self._connection.response_failed(self, started=started)
 
     def _log_failure(self, event: str, error: BaseException | None = None) -> None:
         method, path = self._request.method, self._path()
@@ -263,20 +303,20 @@ class HttpStream:
             if more:
                 await self._pace()
         elif kind == "http.response.start" and state == _WAITING:
-            # Kept until there is a body: ASGI demands it, and an error can still become a 500.
-            headers = message.get("headers", ())
-            default = self._connection.context.default_headers
-            self._headers = (
-                headers if type(headers) is list and not default else [*default, *headers]
-            )
-            self._status = message["status"]
+            self._hold_head(message["status"], message.get("headers", ()))
             if message.get("trailers"):
                 self._trailers = []
-            self._state = _HELD
         elif kind in _EXTENSIONS and state in _EXTENSIONS[kind][0]:
             await _EXTENSIONS[kind][1](self, message)
         else:
             raise RuntimeError(f"Unexpected ASGI message {kind!r} {_STANDS[state]}.")
+
+    def _hold_head(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Kept until there is a body: ASGI demands it, and an error can still become a 500."""
+        default = self._connection.context.default_headers
+        self._headers = headers if type(headers) is list and not default else [*default, *headers]
+        self._status = status
+        self._state = _HELD
 
     def _send_part(self, data: bytes, more: bool) -> None:
         connection = self._connection
