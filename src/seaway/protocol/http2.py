@@ -97,6 +97,7 @@ class Http2Connection:
         "_events",
         "_going",
         "_output",
+        "_postponed",
         "_promises",
         "_push_limit",
         "_tail",
@@ -120,6 +121,8 @@ class Http2Connection:
         self._events: list[Event] = []
         #: Every stream that is not closed on both sides.
         self.streams: dict[int, Answer] = {}
+        #: Resets that wait for the end of a DATA frame, with their codes.
+        self._postponed: dict[int, int] = {}
         self._promises = 0
         self._push_limit = 100
         self._going = False
@@ -135,8 +138,14 @@ class Http2Connection:
         """Whether a header block has begun to arrive and is not complete."""
         return self._watch.head_pending
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether a frame has begun to arrive and is not complete: nothing else can arrive."""
+        return self._watch.unfinished
+
     def receive(self, data: bytes) -> list[Event]:
-        """What the peer did with ``data``. A `ViolationReceived` is always the last event."""
+        """What the peer did with ``data``. A `ViolationReceived` is always the last event; one that
+        libnghttp2 has found comes by `settle`, behind the next `data_to_send`."""
         if self.closed:
             return []
         watch = self._watch
@@ -155,16 +164,15 @@ class Http2Connection:
         except ngh2.NGH2Error as error:
             self._break(PROTOCOL_ERROR, str(error))
         else:
+            if self._postponed:
+                self._reset_postponed()
             self._take_events()
             if watch.fault is not None:
                 self._terminate(watch.fault.code, watch.fault.reason)
-            elif not self._engine.want_read:
-                # libnghttp2 has found a connection error: its GOAWAY is all that is left to say.
-                self._pump()
         return self.settle()
 
     def settle(self) -> list[Event]:
-        """What has come of sending: streams that ended, or that could not go on."""
+        """What has come of sending: streams that ended, or that could not go on, and the end."""
         events = self._events
         if events:
             self._events = []
@@ -189,7 +197,7 @@ class Http2Connection:
     def _refuse(self, stream: int, status: int, ended: bool) -> None:
         """Answer a request that never becomes an event."""
         if status == MALFORMED:
-            self._engine.reset_stream(stream, PROTOCOL_ERROR)
+            self._reset(stream, PROTOCOL_ERROR)
             return
         fields = [(b":status", b"%d" % status), (b"content-length", b"0")]
         self._engine.send_response(stream, fields, end_stream=True)
@@ -197,7 +205,7 @@ class Http2Connection:
             # Behind the response, which is whole: section 8.1.
             self._pump_raw()
             if not self.closed:
-                self._engine.reset_stream(stream, NO_ERROR)
+                self._reset(stream, NO_ERROR)
 
     def _on_data(self, event: ngh2.DataReceived) -> None:
         stream, data = event.stream_id, event.data
@@ -359,8 +367,20 @@ class Http2Connection:
 
     def reset(self, stream: int, code: int) -> None:
         """Give a stream up (section 6.4)."""
-        if not self.closed and self.streams.get(stream) is not None:
+        if not self.closed and stream in self.streams:
+            self._reset(stream, code)
+
+    def _reset(self, stream: int, code: int) -> None:
+        if self._watch.data_of == stream:
+            # ngh2 forgets the bytes of a DATA frame that a reset cuts in two, and the connection's
+            # window would be short of them for good: the rest of the frame comes first.
+            self._postponed[stream] = code
+        else:
             self._try(self._engine.reset_stream, stream, code)
+
+    def _reset_postponed(self) -> None:
+        for stream in [each for each in self._postponed if each != self._watch.data_of]:
+            self._try(self._engine.reset_stream, stream, self._postponed.pop(stream))
 
     # Flow control --------------------------------------------------------------------------------
 
@@ -403,8 +423,14 @@ class Http2Connection:
         return output
 
     def _pump(self) -> None:
+        known = len(self._events)
         self._pump_raw()
         self._take_events()
+        if self.closed:
+            # That all streams are gone goes without saying.
+            self._events[known:] = [
+                event for event in self._events[known:] if type(event) is ViolationReceived
+            ]
 
     def _pump_raw(self) -> None:
         try:

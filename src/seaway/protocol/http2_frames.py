@@ -102,9 +102,11 @@ class FrameWatch:
         "_floor",
         "_skip",
         "_streams",
+        "data_of",
         "fault",
         "head_pending",
         "last",
+        "unfinished",
     )
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -114,6 +116,9 @@ class FrameWatch:
         #: Streams up to this one may have been forgotten.
         self._floor = 0
         self._buckets: dict[int, _Bucket] = {}
+        #: Whether a frame has begun to arrive and is not complete; and of which stream's DATA.
+        self.unfinished = False
+        self.data_of = 0
         #: The highest stream that the peer has opened.
         self.last = 0
         #: Whether a header block has begun and not ended.
@@ -125,6 +130,9 @@ class FrameWatch:
         """How many bytes of ``data`` may be handed on now; the rest is to be offered again, with
         what follows it. Once there is a `fault`, the rest is not to be read at all."""
         position, size = self._skip, len(data)
+        kind = stream = 0
+        if position <= size:
+            self.data_of = 0
         while position + HEADER_SIZE <= size:
             high, low, kind, flags, stream = _HEADER.unpack_from(data, position)
             length = high << 8 | low
@@ -136,7 +144,10 @@ class FrameWatch:
             if self.fault is not None:
                 return position
             position = start + length
+        self.unfinished = position != size
         if position > size:
+            if kind == DATA and stream:
+                self.data_of = stream & _STREAM_MASK
             self._skip = position - size
             return size
         self._skip = 0

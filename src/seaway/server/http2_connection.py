@@ -272,7 +272,11 @@ class MultiplexedConnection(SocketEnd):
             super().expire()
             return
         now = self.context.now
-        if self._due <= now:
+        silence = now - self._touched
+        stuck = (
+            self.http.unfinished and self.reading and silence >= self.context.config.idle_timeout
+        )
+        if self._due <= now or stuck:
             self.http.terminate(PROTOCOL_ERROR)
             self._leave()
             return
@@ -280,7 +284,7 @@ class MultiplexedConnection(SocketEnd):
             self._final = NEVER
             self.http.end()
         self._check_lanes(now)
-        if not self._lanes and now - self._touched >= self._silence():
+        if not self._lanes and silence >= self._silence():
             self.http.terminate(NO_ERROR)
             self._leave()
             return
