@@ -509,6 +509,53 @@ def test_files(tmp_path: Path, size: int) -> None:
                 assert client.get(server.url).content == content
 
 
+def test_files_wait_for_clients_and_survive_those_that_go(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(range(256)) * 80_000)
+    ends: list[BaseException] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        try:
+            await send({"type": "http.response.pathsend", "path": str(path)})
+        except OSError as error:
+            ends.append(error)
+            raise
+
+    request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    with serving(app, idle_timeout=2.0) as server:
+        with server.connect(receive_buffer=65536) as slow:
+            slow.send(request)
+            head = slow.receive_until(b"\r\n\r\n")
+            assert b"content-length: 20480000\r\n" in head
+            assert slow.receive_exactly(20_480_000) == path.read_bytes()
+            slow.send(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n" + request)
+            assert b"content-length: 20480000\r\n" in slow.receive_until(b"\r\n\r\n")
+            assert slow.receive_until(b"\r\n\r\n").startswith(b"HTTP/1.1 200 ")
+        wait_until(lambda: len(ends) == 1)
+        # One that reads nothing, and does not go either.
+        with server.connect(receive_buffer=4096) as stuck:
+            stuck.send(request)
+            wait_until(lambda: len(ends) == 2)
+        with Http2Client(server) as client:
+            client.send(headers(1))
+            client.head()
+        wait_until(lambda: len(ends) == 3)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path, log: CapturedLog) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.pathsend", "path": str(tmp_path / "nothing")})
+
+    with serving(app) as server:
+        with server.connect() as old:
+            assert old.request().status == 500
+        with Http2Client(server) as client:
+            assert client.get()[0] == "500"
+    assert log.events.count("application_failed") == 2
+
+
 # Leaving -----------------------------------------------------------------------------------------
 
 

@@ -169,6 +169,16 @@ class Http1Connection:
             return data
         return self._start(exchange, event)
 
+    @property
+    def body_left(self) -> int:
+        """Bytes that the current response's body still has to have; -1 where none are counted."""
+        exchanges = self._reader.exchanges
+        return exchanges[0].left if exchanges else -1
+
+    def skip(self, size: int) -> None:
+        """The server has sent ``size`` bytes of the body itself, no more than `body_left`."""
+        self._reader.exchanges[0].skip(size)
+
     def upgrade(self) -> bytes:
         """Stop speaking HTTP, after 101 was sent: returns what the peer sent behind its request.
 

@@ -165,6 +165,15 @@ class Exchange:
             raise ResponseError("the application sent a body before the response's head")
         return self._write(event)
 
+    @property
+    def left(self) -> int:
+        """Bytes that a body of counted length still has to have; -1 for any other."""
+        return self._left if self._write == self._write_counted else -1
+
+    def skip(self, size: int) -> None:
+        """So many bytes of a body of counted length were sent past this object."""
+        self._left -= size
+
     def trailers(self, event: ResponseTrailers) -> bytes:
         """The end of a body that trailers follow; they are dropped where the framing has no place
         for them (RFC 9112 section 7.1.2)."""

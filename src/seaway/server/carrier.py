@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from seaway.protocol.events import (
     InterimResponse,
@@ -109,6 +109,16 @@ class Carrier(Protocol):
 
     def close(self, *, linger: bool = True) -> None:
         """Take nothing more of the client; what is sent reaches it."""
+
+    def copies_files(self, size: int) -> bool:
+        """Whether `copy_file` can send the next ``size`` bytes of the body: only on a plain socket
+        that the response has to itself, and where its length is known."""
+
+    async def copy_file(self, file: BinaryIO, size: int) -> int:
+        """Send a part of the body from a file without reading it; its size in bytes.
+
+        Raises `ClientDisconnected`.
+        """
 
     def push(self, path: bytes, headers: list[Header]) -> None:
         """Promise and send what the client has not asked for, if it lets us."""

@@ -7,9 +7,10 @@ What must not: the socket (`socket_end`), ASGI (`http_stream`, `websocket_stream
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 from seaway.protocol.events import (
     DataReceived,
@@ -27,6 +28,7 @@ from seaway.protocol.http1 import Http1Connection
 from seaway.protocol.http2 import PREFACE
 from seaway.server.carrier import Head, Stream
 from seaway.server.context import NEVER, Context, OpenConnection
+from seaway.server.file_body import copy_file
 from seaway.server.http2_connection import MultiplexedConnection
 from seaway.server.http_stream import HttpStream
 from seaway.server.replies import REQUEST_TIMEOUT, Header, plain_response
@@ -247,6 +249,14 @@ class HttpConnection(SocketEnd):
     def took(self, size: int) -> None:
         if not self.reading:
             self.update_reading()
+
+    def copies_files(self, size: int) -> bool:
+        return not self.secure and hasattr(os, "sendfile") and self.http.body_left >= size
+
+    async def copy_file(self, file: BinaryIO, size: int) -> int:
+        before = self.http.body_left
+        await copy_file(self, file, size, self.http.skip)
+        return before - self.http.body_left
 
     def push(self, path: bytes, headers: list[Header]) -> None:
         """Nothing: HTTP/1.1 has no promises."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from seaway.protocol.events import (
     InterimResponse,
@@ -149,6 +149,12 @@ class Lane:
     def close(self, *, linger: bool = True) -> None:
         if not self.gone:
             self.connection.cut(self.number)
+
+    def copies_files(self, size: int) -> bool:
+        return False
+
+    async def copy_file(self, file: BinaryIO, size: int) -> int:
+        raise NotImplementedError  # `copies_files` says so: DATA frames are made here
 
     def push(self, path: bytes, headers: list[Header]) -> None:
         authority = value_of(self._request.headers, b"host") or b""

@@ -11,7 +11,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from seaway.protocol.events import (
     Headers,
@@ -22,7 +22,7 @@ from seaway.protocol.events import (
     ResponseTrailers,
 )
 from seaway.server.asgi_types import Application, ClientDisconnected, Message, Scope
-from seaway.server.file_body import file_parts
+from seaway.server.file_body import open_file, read_file
 from seaway.server.flow import Gate
 from seaway.server.logs import access_log, log_event, server_log
 from seaway.server.scope import http_scope
@@ -50,6 +50,8 @@ _PARTS_PER_TURN = 32
 #: that did not need them; with more to come, a new connection is cheaper.
 _DISCARD_LIMIT = 256 * 1024
 _CLOSE = (b"connection", b"close")
+#: Fields by which an application frames a file itself.
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 
 
 class HttpStream:
@@ -362,17 +364,33 @@ class HttpStream:
 
     async def _send_path(self, message: Message) -> None:
         """Extension ``http.response.pathsend``: a file in place of a body."""
-        async with contextlib.aclosing(file_parts(Path(message["path"]))) as parts:
+        loop, connection = self._connection.context.loop, self._connection
+        file, size = await loop.run_in_executor(None, open_file, Path(message["path"]))
+        with file:
+            if all(name.lower() not in _FRAMING for name, _ in self._headers):
+                self._headers = [*self._headers, (b"content-length", b"%d" % size)]
+            self._send_part(b"", more=True)
+            if self._request.method == "HEAD":
+                self._send_part(b"", more=False)
+            elif connection.copies_files(size):
+                self._sent += await connection.copy_file(file, size)
+                self._send_part(b"", more=False)
+            else:
+                await self._send_parts(file, size)
+
+    async def _send_parts(self, file: BinaryIO, size: int) -> None:
+        async with contextlib.aclosing(read_file(file, size)) as parts:
             async for part, more in parts:
+                if self._peer == _LOST:
+                    raise ClientDisconnected
                 self._send_part(part, more)
-                if more:
-                    await self._pace()
+                await self._pace()
 
     async def _pace(self) -> None:
         """Wait while the client does not keep up, and let others have their turn."""
         connection = self._connection
         self._parts += 1
-        if connection.writable:
+        if connection.writable or self._state == _COMPLETE:
             if self._parts % _PARTS_PER_TURN == 0:
                 await asyncio.sleep(0)
             return

@@ -8,6 +8,7 @@ What must not: bytes of a protocol, requests.
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any, cast
 
 from seaway.server.context import NEVER, Context
@@ -16,9 +17,26 @@ from seaway.server.replies import OVERLOADED
 from seaway.server.scope import Peer, addresses
 from seaway.server.tls import tls_extension
 
+if sys.platform == "win32":
+    ioctl = None
+else:
+    from fcntl import ioctl
+    from termios import TIOCOUTQ
+
 #: Seconds that a connection is kept half open so that the peer can read our last words: a close
 #: with unread input makes the kernel send a reset, which may overtake them (RFC 9112 section 9.6).
 _LINGER = 2.0
+
+
+def _unacknowledged(transport: asyncio.Transport) -> int:
+    """Bytes in the kernel's send buffer; 0 where it does not tell."""
+    if ioctl is None:
+        return 0
+    try:
+        answer = ioctl(transport.get_extra_info("socket").fileno(), TIOCOUTQ, bytes(4))
+    except OSError:
+        return 0
+    return int.from_bytes(answer, sys.byteorder)
 
 
 class SocketEnd(asyncio.Protocol):
@@ -127,8 +145,14 @@ class SocketEnd(asyncio.Protocol):
 
     def _await_flush(self) -> None:
         """From now on the peer has ``idle_timeout`` seconds to take some of what is unsent."""
-        self._unsent = self.transport.get_write_buffer_size()
+        self._unsent = self._pending()
         self.deadline = self.context.now + self.context.config.idle_timeout
+
+    def _pending(self) -> int:
+        """Bytes that the peer has not taken. Those in the kernel count while more are to follow: it
+        calls a socket writable only when a third of its buffer, often megabytes, is free."""
+        size = self.transport.get_write_buffer_size()
+        return size if self.closing else size + _unacknowledged(self.transport)
 
     def abort(self) -> None:
         """Close at once; unsent bytes are lost."""
@@ -140,7 +164,7 @@ class SocketEnd(asyncio.Protocol):
 
         What else a subclass awaits from the peer is its own affair.
         """
-        if 0 < self.transport.get_write_buffer_size() < self._unsent:
+        if 0 < self._pending() < self._unsent:
             self._await_flush()
         else:
             self.abort()
