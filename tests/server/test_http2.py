@@ -371,6 +371,14 @@ def test_a_header_block_without_end() -> None:
         assert client.peer.closed
 
 
+def test_a_frame_that_is_never_complete() -> None:
+    with serving(mirror, idle_timeout=0.3) as server, Http2Client(server) as client:
+        client.send(headers(1, POST, end=False), data(1, bytes(1000))[:500])
+        while client.peer.next() is not None:
+            pass
+        assert client.peer.closed
+
+
 def test_a_preface_without_settings() -> None:
     with serving(hello, header_timeout=0.3) as server, server.connect() as client:
         client.send(PREFACE)

@@ -1,6 +1,7 @@
 """Which hooks of Django's own middleware do no I/O, so that the loop may call them without a hop.
 
-What lives here: the table, and what replaces Django's ``sync_to_async`` around those hooks.
+What lives here: the table, what replaces Django's ``sync_to_async`` around those hooks, and what
+replaces its calls around them in threads.
 What must not: anybody else's middleware. A subclass of Django's is somebody else's.
 """
 
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.core.handlers.exception import response_for_exception
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
@@ -120,6 +122,31 @@ async def _call(middleware: Any, hooks: Hooks, request: HttpRequest) -> HttpResp
         else:
             response = await sync_to_async(process, thread_sensitive=True)(request, response)
     return response  # type: ignore[no-any-return]  # whatever the hooks returned
+
+
+def fused(middleware: Any) -> Callable[[HttpRequest], HttpResponseBase] | None:
+    """One function that does what two of Django's do around each middleware's hooks in a
+    synchronous stack: ``MiddlewareMixin.__call__`` and ``convert_exception_to_response``.
+
+    None for a middleware that is not in the table. Seven layers of two calls with their look-ups
+    are a twentieth of a small request's time.
+    """
+    if hooks_of(middleware) is None or middleware.async_mode:
+        return None
+    get_response = middleware.get_response
+    before, after = (hasattr(middleware, f"process_{name}") for name in ("request", "response"))
+
+    def handle(request: HttpRequest) -> HttpResponseBase:
+        try:
+            response = middleware.process_request(request) if before else None
+            response = response or get_response(request)
+            if after:
+                response = middleware.process_response(request, response)
+        except Exception as error:  # noqa: BLE001 - as Django has it: whatever a layer raises
+            response = response_for_exception(request, error)
+        return response
+
+    return handle
 
 
 def view_hook(process_view: Any) -> Callable[..., Awaitable[HttpResponseBase | None]] | None:

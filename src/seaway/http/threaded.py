@@ -22,6 +22,7 @@ from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
 from seaway.http import caches
+from seaway.http.hooks import fused
 from seaway.http.request import make_request
 from seaway.http.response import StreamSender, file_message, has_content, head
 from seaway.http.sending import send_iterated, send_streamed
@@ -141,6 +142,21 @@ class ThreadedHandler(BaseHandler):
     def __init__(self) -> None:
         super().__init__()
         self.load_middleware()
+
+    def adapt_method_mode(
+        self,
+        is_async: bool,
+        method: Any,
+        method_is_async: bool | None = None,
+        debug: bool = False,
+        name: str | None = None,
+    ) -> Any:
+        if not is_async and not method_is_async:
+            # load_middleware passes each middleware, wrapped, when it builds the next.
+            quick = fused(getattr(method, "__wrapped__", None))
+            if quick is not None:
+                return quick
+        return super().adapt_method_mode(is_async, method, method_is_async, debug, name)
 
     def take(self, scope: Scope, prefix: str, body: IO[bytes], responder: Responder) -> None:
         """Answer one request by way of ``responder``."""

@@ -15,6 +15,7 @@ from seaway.protocol.http1 import HttpLimits
 from seaway.protocol.http2 import Http2Limits
 from seaway.server.asgi_types import Application
 from seaway.server.config import ServerConfig
+from seaway.server.lane import Lane
 from seaway.server.respond import take_of
 from seaway.server.tls import leaf_certificate
 
@@ -61,6 +62,7 @@ class Context:
         "extensions",
         "http2_limits",
         "http_limits",
+        "lane",
         "loop",
         "nobody",
         "now",
@@ -92,6 +94,8 @@ class Context:
         self.nobody = asyncio.Event()
         #: Connections over the limit since the last sweep.
         self.refused = 0
+        #: Writes one frame to many connections at once.
+        self.lane = Lane(on=config.batch_writes == "auto")
         self.http_limits = HttpLimits(config.max_header_bytes, config.max_headers)
         self.http2_limits = Http2Limits(
             self.http_limits,
