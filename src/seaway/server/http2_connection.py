@@ -1,8 +1,8 @@
-"""One HTTP/2 connection: bytes to events, events to lanes, and one write for each turn of the loop.
+"""One HTTP/2 connection: bytes to events, events to strands, one write for each turn of the loop.
 
 What lives here: the streams of a connection, deadlines, limits on what a peer can make us keep, and
 the way out.
-What must not: the socket (`socket_end`), one stream (`http2_lane`), ASGI, frames.
+What must not: the socket (`socket_end`), one stream (`http2_strand`), ASGI, frames.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from seaway.protocol.events import (
 )
 from seaway.protocol.http2 import CANCEL, NO_ERROR, PROTOCOL_ERROR, Http2Connection
 from seaway.server.context import NEVER, Context, OpenConnection
-from seaway.server.http2_lane import Lane
+from seaway.server.http2_strand import Strand
 from seaway.server.http_stream import HttpStream
 from seaway.server.replies import Header
 from seaway.server.socket_end import SocketEnd
@@ -35,7 +35,7 @@ _DRAIN_SILENCE = 1.0
 #: Seconds for which the rest of a body is dropped that was not needed for the answer; then the
 #: stream is reset.
 _DISCARD_SECONDS = 2.0
-#: Lanes are looked at so many times in each ``idle_timeout``.
+#: Strands are looked at so many times in each ``idle_timeout``.
 _CHECKS = 4
 
 
@@ -48,7 +48,7 @@ class MultiplexedConnection(SocketEnd):
         "_due",
         "_final",
         "_flushing",
-        "_lanes",
+        "_strands",
         "_touched",
         "full",
         "http",
@@ -57,9 +57,9 @@ class MultiplexedConnection(SocketEnd):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self.http = Http2Connection(context.http2_limits)
-        self._lanes: dict[int, Lane] = {}
-        #: Lanes whose client does not keep up.
-        self.full: dict[int, Lane] = {}
+        self._strands: dict[int, Strand] = {}
+        #: Strands whose client does not keep up.
+        self.full: dict[int, Strand] = {}
         #: Streams that are reset once their answer is on its way.
         self._cut: set[int] = set()
         #: Streams that the peer has given up while their application runs.
@@ -83,6 +83,8 @@ class MultiplexedConnection(SocketEnd):
         self.transport.set_protocol(self)
         self.deadline = self._due
         self.flush_soon()
+        if self.context.draining:
+            self.drain()
         if data:
             self.data_received(data)
 
@@ -115,11 +117,11 @@ class MultiplexedConnection(SocketEnd):
         self._lose_all()
 
     def _lose_all(self) -> None:
-        lanes = list(self._lanes.values())
-        self._lanes.clear()
+        strands = list(self._strands.values())
+        self._strands.clear()
         self.full.clear()
-        for lane in lanes:
-            lane.lost()
+        for strand in strands:
+            strand.lost()
 
     # Events --------------------------------------------------------------------------------------
 
@@ -128,39 +130,39 @@ class MultiplexedConnection(SocketEnd):
             _ON_EVENT[type(event)](self, event)
 
     def _on_request(self, event: RequestReceived) -> None:
-        lane = self._lanes[event.stream] = Lane(self, event)
+        strand = self._strands[event.stream] = Strand(self, event)
         make = WebSocketStream if event.upgrade else HttpStream
-        lane.stream = make(lane, event)
-        lane.stream.start()
+        strand.stream = make(strand, event)
+        strand.stream.start()
 
     def _on_data(self, event: DataReceived) -> None:
-        lane = self._lanes.get(event.stream)
-        if lane is not None:
-            lane.feed(event.data)
+        strand = self._strands.get(event.stream)
+        if strand is not None:
+            strand.feed(event.data)
 
     def _on_ended(self, event: RequestEnded) -> None:
-        lane = self._lanes.get(event.stream)
-        if lane is not None:
-            lane.end()
+        strand = self._strands.get(event.stream)
+        if strand is not None:
+            strand.end()
 
     def _on_stream_ended(self, event: StreamEnded) -> None:
-        lane = self._drop(event.stream)
-        if lane is not None:
-            lane.lost()
+        strand = self._drop(event.stream)
+        if strand is not None:
+            strand.lost()
 
     def _on_reset(self, event: StreamReset) -> None:
-        lane = self._drop(event.stream)
-        if lane is None:
+        strand = self._drop(event.stream)
+        if strand is None:
             return
-        if lane.stream.busy:
+        if strand.stream.busy:
             self._abandoned += 1
             self._regulate()
-        lane.lost()
+        strand.lost()
 
-    def _drop(self, stream: int) -> Lane | None:
+    def _drop(self, stream: int) -> Strand | None:
         self.full.pop(stream, None)
         self._cut.discard(stream)
-        return self._lanes.pop(stream, None)
+        return self._strands.pop(stream, None)
 
     def _on_window(self, _event: WindowOpened) -> None:
         """More can be sent: `data_received` has a flush behind every event."""
@@ -187,7 +189,7 @@ class MultiplexedConnection(SocketEnd):
         if not self.closing:
             self.read(self._abandoned <= self.http.limits.streams)
 
-    # From the lanes ------------------------------------------------------------------------------
+    # From the strands ----------------------------------------------------------------------------
 
     def extensions(self, *, push: bool) -> dict[str, Any]:
         """The ASGI extensions of a request."""
@@ -199,7 +201,7 @@ class MultiplexedConnection(SocketEnd):
         return found
 
     def tunnels(self, protocol: asyncio.Protocol) -> None:
-        """``protocol`` has a lane of its own: it is swept and drained like a connection."""
+        """``protocol`` has a strand of its own: it is swept and drained like a connection."""
         self.context.open.add(cast("OpenConnection", protocol))
 
     def cut(self, stream: int) -> None:
@@ -241,14 +243,14 @@ class MultiplexedConnection(SocketEnd):
             self._release()
         if self._cut:
             self._reset_cut()
-        if events and not self._lanes:
+        if events and not self._strands:
             self.set_deadline()
 
     def _release(self) -> None:
-        for stream, lane in list(self.full.items()):
+        for stream, strand in list(self.full.items()):
             if not self.http.queued(stream):
                 del self.full[stream]
-                lane.flushed()
+                strand.flushed()
 
     def _reset_cut(self) -> None:
         for stream in list(self._cut):
@@ -283,49 +285,46 @@ class MultiplexedConnection(SocketEnd):
         if self._final <= now:
             self._final = NEVER
             self.http.end()
-        self._check_lanes(now)
-        if not self._lanes and silence >= self._silence():
+        self._check_strands(now)
+        if not self._strands and silence >= self.context.config.idle_timeout:
             self.http.terminate(NO_ERROR)
             self._leave()
             return
         self.flush_soon()
         self.set_deadline()
 
-    def _silence(self) -> float:
-        return _DRAIN_SILENCE if self.context.draining else self.context.config.idle_timeout
-
-    def _check_lanes(self, now: float) -> None:
+    def _check_strands(self, now: float) -> None:
         """Give up streams whose peer neither sends nor takes anything."""
         timeout = self.context.config.idle_timeout
-        for stream, lane in list(self._lanes.items()):
-            if not lane.writable:
+        for stream, strand in list(self._strands.items()):
+            if not strand.writable:
                 size = self.http.queued(stream)
-                if size < lane.waiting:
-                    lane.waiting, lane.since = size, now
-                elif now - lane.since >= timeout:
+                if size < strand.waiting:
+                    strand.waiting, strand.since = size, now
+                elif now - strand.since >= timeout:
                     self.http.reset(stream, CANCEL)
-            elif lane.tunnel is not None:
-                if lane.tunnel.is_closing() and now - lane.touched >= _DISCARD_SECONDS:
+            elif strand.tunnel is not None:
+                if strand.tunnel.is_closing() and now - strand.touched >= _DISCARD_SECONDS:
                     self.cut(stream)
-            elif not lane.stream.ended:
-                self._check_body(lane, now - lane.touched, timeout)
+            elif not strand.stream.ended:
+                self._check_body(strand, now - strand.touched, timeout)
 
-    def _check_body(self, lane: Lane, silence: float, timeout: float) -> None:
-        if lane.stream.answered:
+    def _check_body(self, strand: Strand, silence: float, timeout: float) -> None:
+        if strand.stream.answered:
             if silence >= _DISCARD_SECONDS:
-                self.cut(lane.number)
-        elif silence >= timeout and not lane.stream.full and not lane.refusal:
-            lane.refusal = 408
-            lane.stream.disconnect()
+                self.cut(strand.number)
+        elif silence >= timeout and not strand.stream.full and not strand.refusal:
+            strand.refusal = 408
+            strand.stream.disconnect()
 
     def set_deadline(self) -> None:
         if self.closing or not self.writable:
             return
-        if self._lanes:
+        if self._strands:
             wait = min(self.context.config.idle_timeout / _CHECKS, _DISCARD_SECONDS)
             usual = self.context.now + wait
         else:
-            usual = self._touched + self._silence()
+            usual = self._touched + self.context.config.idle_timeout
         self.deadline = min(usual, self._due, self._final)
 
 

@@ -1,9 +1,8 @@
 """One HTTP/2 stream on the server: what a request stream or a WebSocket has for a connection.
 
-What lives here: `Lane`, the carrier of one request, and `Tunnel`, the transport of one WebSocket
-(RFC 8441): an asyncio transport whose bytes travel in DATA frames, so that a WebSocket over HTTP/2
-is the same protocol object as one over HTTP/1.1.
-What must not: frames, the socket and what all streams share (`http2_connection`), ASGI.
+What lives here: `Strand`, the carrier of one request.
+What must not: frames, the socket and what all streams share (`http2_connection`), the bytes of a
+WebSocket (`http2_tunnel`), ASGI.
 """
 
 from __future__ import annotations
@@ -20,16 +19,17 @@ from seaway.protocol.events import (
     ResponseTrailers,
 )
 from seaway.protocol.headers import value_of
-from seaway.protocol.http2 import CANCEL, INTERNAL_ERROR
+from seaway.protocol.http2 import INTERNAL_ERROR
 from seaway.server.carrier import Head, Stream
 from seaway.server.flow import Gate
+from seaway.server.http2_tunnel import Tunnel
 from seaway.server.replies import Header, plain_response
 
 if TYPE_CHECKING:
     from seaway.server.http2_connection import MultiplexedConnection
 
 
-class Lane:
+class Strand:
     """One stream's way through a connection (see `seaway.server.carrier.Carrier`)."""
 
     __slots__ = (
@@ -192,113 +192,3 @@ class Lane:
         else:
             self.stream.lost()
         self.gate.open()
-
-
-class Tunnel(asyncio.Transport):
-    """A stream as a transport: END_STREAM stands for FIN, RST_STREAM for a reset (RFC 8441
-    section 5)."""
-
-    __slots__ = ("_closing", "_ended", "_held", "_lane", "_lost", "_reading", "protocol")
-
-    def __init__(self, lane: Lane) -> None:
-        super().__init__()
-        self._lane = lane
-        #: Who has the connection, once it is accepted.
-        self.protocol: asyncio.Protocol | None = None
-        self._reading = True
-        #: Bytes that came before there was a protocol, or while it did not read.
-        self._held: list[bytes] = []
-        self._ended = False
-        self._closing = False
-        self._lost = False
-
-    # From the lane -------------------------------------------------------------------------------
-
-    def feed(self, data: bytes) -> None:
-        if self._lost:
-            self._lane.took(len(data))
-        elif self.protocol is None or self._held or not self._reading:
-            # No more than the stream's window: it opens as the protocol takes them.
-            self._held.append(data)
-        else:
-            self._lane.took(len(data))
-            self.protocol.data_received(data)
-
-    def end(self) -> None:
-        """The peer sends no more; a WebSocket has no use for a half-open connection."""
-        self._ended = True
-        if self.protocol is not None:
-            self.close()
-
-    def early(self) -> bytes:
-        """What came before there was a protocol."""
-        data = b"".join(self._held)
-        self._held.clear()
-        self._lane.took(len(data))
-        if self._ended:
-            self._lane.context.loop.call_soon(self.close)
-        return data
-
-    def lose(self) -> None:
-        """The stream is over: tell the protocol, once."""
-        self._closing = True
-        if not self._lost:
-            self._lost = True
-            self._lane.touched = self._lane.context.now
-            self._lane.context.loop.call_soon(self._tell)
-
-    def _tell(self) -> None:
-        if self.protocol is not None:
-            self.protocol.connection_lost(None)
-
-    # From the protocol ---------------------------------------------------------------------------
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        if not self._closing:
-            self._lane.connection.http.write(self._lane.number, bytes(data))
-            self._lane.flush()
-
-    def get_write_buffer_size(self) -> int:
-        return self._lane.connection.http.queued(self._lane.number)
-
-    def can_write_eof(self) -> bool:
-        return True
-
-    def write_eof(self) -> None:
-        lane = self._lane
-        if not self._closing:
-            self._closing = True
-            lane.send(ResponseData(lane.number, b"", ended=True))
-
-    def is_closing(self) -> bool:
-        return self._closing
-
-    def close(self) -> None:
-        self.write_eof()
-        self.lose()
-
-    def abort(self) -> None:
-        lane = self._lane
-        if not lane.gone:
-            lane.connection.http.reset(lane.number, CANCEL)
-            lane.connection.flush_soon()
-        self.lose()
-
-    def pause_reading(self) -> None:
-        self._reading = False
-
-    def resume_reading(self) -> None:
-        if not self._reading:
-            self._reading = True
-            if self._held:
-                self._lane.context.loop.call_soon(self._deliver)
-
-    def _deliver(self) -> None:
-        while self._held and self._reading:
-            data = self._held.pop(0)
-            self._lane.took(len(data))
-            if self.protocol is not None and not self._lost:
-                self.protocol.data_received(data)
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return self._lane.connection.transport.get_extra_info(name, default)
