@@ -161,13 +161,13 @@ class Http1Connection:
             if event.ended:
                 self._end_exchange(exchange)
             return data
+        if isinstance(event, ResponseStarted):
+            return self._start(exchange, event)
         if isinstance(event, InterimResponse):
             return exchange.interim(event)
-        if isinstance(event, ResponseTrailers):
-            data = exchange.trailers(event)
-            self._end_exchange(exchange)
-            return data
-        return self._start(exchange, event)
+        data = exchange.trailers(event)
+        self._end_exchange(exchange)
+        return data
 
     @property
     def body_left(self) -> int:

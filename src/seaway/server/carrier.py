@@ -66,15 +66,14 @@ class Carrier(Protocol):
     server: Peer
     secure: bool
 
+    extensions: dict[str, Any]
+    """The ASGI extensions that this request has; not to be changed."""
+
     writable: bool
     """False from when more than ``write_buffer`` bytes wait for the client until none does."""
 
     gate: Gate
     """Opens when `writable` turns True, and when nothing can be sent any more."""
-
-    @property
-    def extensions(self) -> dict[str, Any]:
-        """The ASGI extensions that this request has; a fresh dictionary."""
 
     def begin(self, event: ResponseStarted) -> Head:
         """Make a response's head, to be sent by `send` together with the first part of its body.

@@ -10,7 +10,7 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from seaway.protocol.events import (
     DataReceived,
@@ -176,13 +176,6 @@ class HttpConnection(SocketEnd):
         self.close()
 
     # From the streams ----------------------------------------------------------------------------
-
-    @property
-    def extensions(self) -> dict[str, Any]:
-        found = self.context.extensions.copy()
-        if self.tls is not None:
-            found["tls"] = self.tls
-        return found
 
     def begin(self, event: ResponseStarted) -> Head:
         return self.http.send(event)

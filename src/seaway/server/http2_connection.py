@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 from seaway.protocol.events import (
     DataReceived,
@@ -75,7 +75,7 @@ class MultiplexedConnection(SocketEnd):
         """Take the place of the protocol that had this socket; ``data`` came already."""
         self.transport = other.transport
         self.client, self.server = other.client, other.server
-        self.secure, self.tls = other.secure, other.tls
+        self.secure, self.extensions = other.secure, other.extensions
         other.closing = True
         open_connections = self.context.open
         open_connections.discard(other)
@@ -190,15 +190,6 @@ class MultiplexedConnection(SocketEnd):
             self.read(self._abandoned <= self.http.limits.streams)
 
     # From the strands ----------------------------------------------------------------------------
-
-    def extensions(self, *, push: bool) -> dict[str, Any]:
-        """The ASGI extensions of a request."""
-        found = self.context.extensions.copy()
-        if push and self.http.may_push:
-            found["http.response.push"] = {}
-        if self.tls is not None:
-            found["tls"] = self.tls
-        return found
 
     def tunnels(self, protocol: asyncio.Protocol) -> None:
         """``protocol`` has a strand of its own: it is swept and drained like a connection."""

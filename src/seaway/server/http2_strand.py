@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from seaway.protocol.events import (
     InterimResponse,
@@ -37,6 +37,7 @@ class Strand:
         "client",
         "connection",
         "context",
+        "extensions",
         "gate",
         "gone",
         "number",
@@ -60,6 +61,9 @@ class Strand:
         self.server = connection.server
         self.secure = connection.secure
         self.number = request.stream
+        self.extensions = connection.extensions
+        if self.number & 1 and connection.http.may_push:
+            self.extensions = {**self.extensions, "http.response.push": {}}
         self._request = request
         self.writable = True
         self.gate = Gate()
@@ -74,10 +78,6 @@ class Strand:
         self.refusal = 0
         #: Where bytes of another protocol go, if the request asked for one.
         self.tunnel = Tunnel(self) if request.upgrade else None
-
-    @property
-    def extensions(self) -> dict[str, Any]:
-        return self.connection.extensions(push=bool(self.number & 1))
 
     # From the stream -----------------------------------------------------------------------------
 

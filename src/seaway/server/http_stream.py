@@ -141,7 +141,8 @@ class HttpStream:
             connection.client,
             connection.server,
             secure=connection.secure,
-            extensions=connection.extensions,
+            # Applications may add to theirs.
+            extensions=connection.extensions.copy(),
         )
 
     # The responder's side (see `respond`) ---------------------------------------------------------
@@ -283,14 +284,14 @@ class HttpStream:
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         parts.clear()
         self._delivered = self.ended
-        self._release()
+        if self._buffered:
+            self._release()
         return {"type": "http.request", "body": body, "more_body": not self.ended}
 
     def _release(self) -> None:
         """What was buffered of the body is gone: the client may send more."""
         size, self._buffered, self.full = self._buffered, 0, False
-        if size:
-            self._connection.took(size)
+        self._connection.took(size)
 
     async def send(self, message: Message) -> None:
         """ASGI's send. Raises `ClientDisconnected` once the connection is gone."""
@@ -339,9 +340,11 @@ class HttpStream:
 
     def _complete(self) -> None:
         self._state = _COMPLETE
-        self._body.clear()
-        self._release()
-        self._wake()
+        if self._buffered:
+            self._body.clear()
+            self._release()
+        if self._gate is not None:
+            self._gate.open()
         self._connection.response_ended(self)
 
     async def _send_hint(self, message: Message) -> None:

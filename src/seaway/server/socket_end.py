@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import Any, cast
+from typing import cast
 
 from seaway.server.context import NEVER, Context
 from seaway.server.flow import Gate
@@ -48,11 +48,11 @@ class SocketEnd(asyncio.Protocol):
         "closing",
         "context",
         "deadline",
+        "extensions",
         "gate",
         "reading",
         "secure",
         "server",
-        "tls",
         "transport",
         "writable",
     )
@@ -64,8 +64,8 @@ class SocketEnd(asyncio.Protocol):
         self.client: Peer = None
         self.server: Peer = None
         self.secure = False
-        #: ASGI's extension ``tls``, or None in the clear.
-        self.tls: dict[str, Any] | None = None
+        #: The ASGI extensions that every request on this connection has; not to be changed.
+        self.extensions = context.extensions
         #: True from the moment when nothing more is to be read or answered.
         self.closing = False
         self.reading = True
@@ -95,7 +95,8 @@ class SocketEnd(asyncio.Protocol):
         ssl_object = transport.get_extra_info("ssl_object")
         if ssl_object is not None:
             self.secure = True
-            self.tls = tls_extension(ssl_object, context.certificate)
+            tls = tls_extension(ssl_object, context.certificate)
+            self.extensions = {**context.extensions, "tls": tls}
         self.transport.set_write_buffer_limits(context.config.write_buffer, 0)
         context.open.add(self)
         self.deadline = context.now + context.config.header_timeout
