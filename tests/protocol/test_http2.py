@@ -188,6 +188,21 @@ def test_head_and_statuses_without_content(server: MemoryServer) -> None:
     assert "content-length" not in dict(second.fields)
 
 
+def test_a_head_of_several_frames(server: MemoryServer) -> None:
+    ask(server)
+    while server.peer.next() is not None:
+        pass
+    server.respond(1, b"", headers=[(b"x", b"~|{}" * 30_000)])
+    wire = server.connection.data_to_send()
+    kinds = []
+    while wire:
+        kinds.append(wire[3])
+        wire = wire[9 + int.from_bytes(wire[:3], "big") :]
+    assert kinds[0] == HEADERS
+    assert set(kinds[1:]) == {9}
+    assert server.connection.settle() == [StreamEnded(1)]
+
+
 def test_dates_are_the_applications_if_it_has_one(server: MemoryServer) -> None:
     ask(server)
     server.respond(1, headers=[(b"date", b"long ago")])

@@ -66,6 +66,10 @@ _BOMB_FACTOR = 4
 #: CONTINUATION frames of one header block; five of 16 KB hold 64 KB and are what a client needs.
 _MAX_CONTINUATIONS = 8
 
+#: Beyond it libnghttp2 would reset the stream and the application not learn why; HTTP/1.1 has no
+#: limit at all.
+_MAX_RESPONSE_HEAD = 16 * 1024 * 1024
+
 
 class Http2Limits(msgspec.Struct, frozen=True):
     """How much a peer may have under way. Sizes are bytes.
@@ -482,6 +486,7 @@ def _configuration(limits: Http2Limits) -> ngh2.Configuration:
     return ngh2.Configuration(
         auto_window_update=False,
         max_continuations=_MAX_CONTINUATIONS,
+        max_send_header_block_length=_MAX_RESPONSE_HEAD,
         max_inbound_header_list_size=_BOMB_FACTOR * limits.http.header_bytes,
         max_inbound_header_count=_BOMB_FACTOR * limits.http.header_count,
     )
