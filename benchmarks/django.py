@@ -18,6 +18,8 @@ from benchmarks.report import Ratios, say
 PROJECT = "benchmarks.projects.django_project"
 #: Seaway's default.
 THREADS = 8
+#: Over HTTP/2, so many requests on each of a few connections: 32 at once, as over HTTP/1.1.
+STREAMS = 8
 
 
 def _seaway(port: int) -> list[str]:
@@ -57,6 +59,7 @@ def _daphne(port: int) -> list[str]:
 
 SITES = [
     Site("sync", "Seaway, sync view", _seaway, "/sync/"),
+    Site("sync_h2", "Seaway, sync view, HTTP/2", _seaway, "/sync/", streams=STREAMS, connections=4),
     Site("gunicorn", "gunicorn gthread (WSGI), sync view", _gunicorn, "/sync/"),
     Site("granian_wsgi", "granian (WSGI), sync view", _granian, "/sync/"),
     Site("uvicorn", "uvicorn (ASGI), sync view", _uvicorn, "/sync/"),
@@ -75,4 +78,6 @@ def measure(names: Sequence[str], rounds: int) -> Ratios:
         ratios |= ratio(samples, "sync", theirs)
     for value in ratio(samples, "async", "uvicorn_async").values():
         ratios["async_vs_uvicorn"] = value
+    for value in ratio(samples, "sync_h2", "sync").values():
+        ratios["h2_vs_h1"] = value
     return ratios

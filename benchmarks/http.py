@@ -26,13 +26,29 @@ def _uvicorn(port: int) -> list[str]:
     )
 
 
+def _hypercorn(port: int) -> list[str]:
+    # On uvloop, like the others.
+    return python(
+        *("-m", "hypercorn", HELLO, "--bind", f"127.0.0.1:{port}", "-k", "uvloop"),
+        *("--log-level", "warning"),
+    )
+
+
+#: A browser has one connection to a server and asks for a handful of things at once.
+HTTP2_CONNECTIONS, STREAMS = 100, 10
+
 SITES = [
     Site("h1", "Seaway, HTTP/1.1", _seaway, "/"),
     Site("uvicorn", "uvicorn, HTTP/1.1", _uvicorn, "/"),
+    Site("h2", "Seaway, HTTP/2", _seaway, "/", {}, STREAMS, HTTP2_CONNECTIONS),
+    Site("hypercorn", "hypercorn, HTTP/2", _hypercorn, "/", {}, STREAMS, HTTP2_CONNECTIONS),
 ]
 
 
 def measure(names: Sequence[str], rounds: int) -> Ratios:
     """Run the benchmark; the ratios between the contestants that took part."""
-    say(f"http: {CONNECTIONS} connections, a plain ASGI application, one core")
-    return ratio(measure_sites(SITES, names, rounds), "h1", "uvicorn")
+    say("http: a plain ASGI application, one core")
+    say(f"    HTTP/1.1: {CONNECTIONS} connections")
+    say(f"    HTTP/2: {HTTP2_CONNECTIONS} connections with {STREAMS} requests at once on each")
+    samples = measure_sites(SITES, names, rounds)
+    return ratio(samples, "h1", "uvicorn") | ratio(samples, "h2", "hypercorn")

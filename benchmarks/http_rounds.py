@@ -24,13 +24,18 @@ WARM_UP_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One server with one application, and the path that is asked for."""
+    """One server with one application, and the path that is asked for.
+
+    :param streams: requests under way on each connection of HTTP/2; 0: HTTP/1.1.
+    """
 
     name: str
     label: str
     command: Callable[[int], list[str]]
     path: str
     environment: dict[str, str] = field(default_factory=dict)
+    streams: int = 0
+    connections: int = CONNECTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +68,20 @@ def measure_sites(sites: Sequence[Site], names: Sequence[str], rounds: int) -> S
         entries = []
         for site in chosen:
             server = stack.enter_context(Server(site.label, site.command, site.environment))
-            _round(server, site.path, WARM_UP_SECONDS)
+            _round(server, site, WARM_UP_SECONDS)
             entries.append((site, server))
         for _ in range(rounds):
             for site, server in entries:
-                samples[site.name].append(_round(server, site.path, ROUND_SECONDS))
+                samples[site.name].append(_round(server, site, ROUND_SECONDS))
     for site in chosen:
         _tell(site.label, samples[site.name])
     return samples
 
 
-def _round(server: Server, path: str, seconds: float) -> Sample:
+def _round(server: Server, site: Site, seconds: float) -> Sample:
     """On fresh connections: servers close those that are idle while the others are measured."""
-    with explained(server), HttpLoad(server.port, path, CONNECTIONS) as load:
+    load_of_site = HttpLoad(server.port, site.path, site.connections, site.streams)
+    with explained(server), load_of_site as load:
         before = server.cpu()
         run = load.get(seconds)
         return Sample(run, server.cpu().since(before))

@@ -285,10 +285,14 @@ class Program:
 
 
 class HttpLoad(Program):
-    """Kept-alive HTTP/1.1 connections in a closed loop (see load/http.c)."""
+    """Connections in a closed loop: of HTTP/1.1 (see load/http.c), or, with ``streams`` requests
+    under way on each, of HTTP/2 in the clear (see load/http2.c)."""
 
-    def __init__(self, port: int, path: str, connections: int) -> None:
-        super().__init__("http", port, path, connections)
+    def __init__(self, port: int, path: str, connections: int, streams: int = 0) -> None:
+        if streams:
+            super().__init__("http2", port, path, connections, streams)
+        else:
+            super().__init__("http", port, path, connections)
 
     def get(self, seconds: float) -> HttpRun:
         return msgspec.json.decode(self._ask(f"get {seconds}"), type=HttpRun)

@@ -49,13 +49,29 @@ class DataReceived(Event, frozen=True):
 
 
 class RequestEnded(Event, frozen=True):
-    """The request's body is complete."""
+    """The request's body is complete; ``trailers`` are the fields that followed it, if any.
+
+    HTTP/1.1 drops trailers, as RFC 9110 section 6.5.1 allows.
+    """
 
     stream: int
+    trailers: Headers | None = None
 
 
 class StreamReset(Event, frozen=True):
     """The peer gave this request up (HTTP/2 RST_STREAM; HTTP/1.1: the connection was lost)."""
+
+    stream: int
+
+
+class WindowOpened(Event, frozen=True):
+    """HTTP/2: the peer takes more bytes of this stream's response, or, for stream 0, of any."""
+
+    stream: int
+
+
+class StreamEnded(Event, frozen=True):
+    """HTTP/2: request and response are complete, and the stream is gone (RFC 9113 section 5.1)."""
 
     stream: int
 
@@ -95,6 +111,13 @@ class ResponseData(Event, frozen=True):
     stream: int
     data: bytes
     ended: bool = False
+
+
+class ResponseTrailers(Event, frozen=True):
+    """The fields after the response's body, which they end (RFC 9110 section 6.5)."""
+
+    stream: int
+    headers: Headers
 
 
 # WebSocket, both ways (RFC 6455) -----------------------------------------------------------------

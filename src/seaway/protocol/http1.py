@@ -18,6 +18,7 @@ from .events import (
     InterimResponse,
     ResponseData,
     ResponseStarted,
+    ResponseTrailers,
     StreamReset,
     ViolationReceived,
 )
@@ -136,7 +137,9 @@ class Http1Connection:
             self._take_no_more()
         return events
 
-    def send(self, event: InterimResponse | ResponseStarted | ResponseData) -> bytes:
+    def send(
+        self, event: InterimResponse | ResponseStarted | ResponseData | ResponseTrailers
+    ) -> bytes:
         """The bytes of one part of the oldest response; empty where HTTP has none.
 
         :raises ResponseError: the application's fault; nothing of this event may be sent. If the
@@ -158,9 +161,23 @@ class Http1Connection:
             if event.ended:
                 self._end_exchange(exchange)
             return data
+        if isinstance(event, ResponseStarted):
+            return self._start(exchange, event)
         if isinstance(event, InterimResponse):
             return exchange.interim(event)
-        return self._start(exchange, event)
+        data = exchange.trailers(event)
+        self._end_exchange(exchange)
+        return data
+
+    @property
+    def body_left(self) -> int:
+        """Bytes that the current response's body still has to have; -1 where none are counted."""
+        exchanges = self._reader.exchanges
+        return exchanges[0].left if exchanges else -1
+
+    def skip(self, size: int) -> None:
+        """The server has sent ``size`` bytes of the body itself, no more than `body_left`."""
+        self._reader.exchanges[0].skip(size)
 
     def upgrade(self) -> bytes:
         """Stop speaking HTTP, after 101 was sent: returns what the peer sent behind its request.

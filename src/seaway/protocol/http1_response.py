@@ -7,14 +7,19 @@ What must not: parsing, the order of responses (`http1` keeps that).
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from email.utils import formatdate
 from http import HTTPStatus
 
 from seaway.exceptions import ResponseError
 
-from .events import Headers, InterimResponse, ResponseData, ResponseStarted
+from .date import DATE
+from .events import (
+    Headers,
+    InterimResponse,
+    ResponseData,
+    ResponseStarted,
+    ResponseTrailers,
+)
 from .headers import check_response_headers, response_name, token_list
 
 _STATUS_LINES = {
@@ -25,26 +30,6 @@ _OURS = frozenset({b"content-length", b"transfer-encoding", b"connection", b"dat
 #: Statuses whose responses have no content (RFC 9110 sections 15.3.5 and 15.4.5).
 _WITHOUT_CONTENT = frozenset({204, 304})
 SWITCHING_PROTOCOLS = 101
-
-
-class _Date:
-    """The ``date`` line, made once a second (RFC 9110 section 6.6.1)."""
-
-    __slots__ = ("line", "second")
-
-    def __init__(self) -> None:
-        self.second = -1
-        self.line = b""
-
-    def __call__(self) -> bytes:
-        now = int(time.time())
-        if now != self.second:
-            self.second = now
-            self.line = f"date: {formatdate(now, usegmt=True)}".encode()
-        return self.line
-
-
-_date = _Date()
 
 
 def _status_line(status: int) -> bytes:
@@ -161,7 +146,7 @@ class Exchange:
                 date = b"date: " + value
             elif name == b"connection" and b"close" in token_list((value,)):
                 self.closes = True
-        lines.append(date or _date())
+        lines.append(date or DATE.now().line)
         write = self._frame(lines, event.status, length)
         # A client that still waits for its 100 may send its body or not: only closing tells where
         # the next request would start (RFC 9110 section 10.1.1).
@@ -179,6 +164,23 @@ class Exchange:
         if self._write is None:
             raise ResponseError("the application sent a body before the response's head")
         return self._write(event)
+
+    @property
+    def left(self) -> int:
+        """Bytes that a body of counted length still has to have; -1 for any other."""
+        return self._left if self._write == self._write_counted else -1
+
+    def skip(self, size: int) -> None:
+        """So many bytes of a body of counted length were sent past this object."""
+        self._left -= size
+
+    def trailers(self, event: ResponseTrailers) -> bytes:
+        """The end of a body that trailers follow; they are dropped where the framing has no place
+        for them (RFC 9112 section 7.1.2)."""
+        if self._write != self._write_chunk:
+            return self.data(ResponseData(event.stream, b"", ended=True))
+        lines = [b"0", *(response_name(name) + b": " + value for name, value in event.headers)]
+        return _head(lines, event.headers)
 
     def _switch(self, event: ResponseStarted) -> bytes:
         if event.status != SWITCHING_PROTOCOLS:

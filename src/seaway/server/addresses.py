@@ -161,5 +161,5 @@ def tls_context(config: ServerConfig) -> ssl.SSLContext | None:
         context.load_cert_chain(config.certfile, config.keyfile)
     except (OSError, ssl.SSLError) as error:
         raise ConfigurationError(f"The TLS certificate does not load: {error}.") from error
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols(["h2", "http/1.1"] if config.http2 else ["http/1.1"])
     return context

@@ -55,6 +55,8 @@ class ServerConfig:
     root_path: str = option("", "Path prefix that the proxy in front strips, as in ASGI.")
     loop: str = option("auto", "Event loop; auto: uvloop if there.", choices=_LOOPS)
     lifespan: str = option("auto", "ASGI lifespan; auto: if the application has it.", choices=_TRI)
+    http2: bool = option(True, "Speak HTTP/2 too: by ALPN over TLS, by its preface in the clear.")
+    max_streams: int = option(128, "Requests at once on an HTTP/2 connection.", least=1)
     max_connections: int = option(10_000, "Open connections per worker.", least=1)
     max_header_bytes: int = option(64 * KIB, "Size of a request's head.", least=256)
     max_headers: int = option(128, "Header fields of a request.", least=1)

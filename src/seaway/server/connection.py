@@ -7,9 +7,10 @@ What must not: the socket (`socket_end`), ASGI (`http_stream`, `websocket_stream
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import cast
+from typing import BinaryIO, cast
 
 from seaway.protocol.events import (
     DataReceived,
@@ -19,11 +20,16 @@ from seaway.protocol.events import (
     RequestReceived,
     ResponseData,
     ResponseStarted,
+    ResponseTrailers,
     StreamReset,
     ViolationReceived,
 )
 from seaway.protocol.http1 import Http1Connection
+from seaway.protocol.http2 import PREFACE
+from seaway.server.carrier import Head, Stream
 from seaway.server.context import NEVER, Context, OpenConnection
+from seaway.server.file_body import copy_file
+from seaway.server.http2_connection import MultiplexedConnection
 from seaway.server.http_stream import HttpStream
 from seaway.server.replies import REQUEST_TIMEOUT, Header, plain_response
 from seaway.server.socket_end import SocketEnd
@@ -36,13 +42,12 @@ _DRAIN_SILENCE = 1.0
 #: Bytes up to which a copy that joins head and body costs less than a second write.
 _JOIN_LIMIT = 64 * 1024
 
-Stream = HttpStream | WebSocketStream
-
 
 class HttpConnection(SocketEnd):
     """The server's end of one connection that speaks HTTP/1.1."""
 
     __slots__ = (
+        "_fresh",
         "_head_seen",
         "_incoming",
         "_queue",
@@ -61,14 +66,42 @@ class HttpConnection(SocketEnd):
         #: The stream of the request that arrives, or that has arrived last.
         self._incoming: Stream | None = None
         self._head_seen = False
+        #: What has come while it can still be the preface of HTTP/2; None once that is settled.
+        self._fresh: bytes | None = b"" if context.config.http2 else None
         self._touched = context.now
         self._violation: ViolationReceived | None = None
 
     # From the transport --------------------------------------------------------------------------
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if self.secure and not self.closing:
+            self._fresh = None
+            if transport.get_extra_info("ssl_object").selected_alpn_protocol() == "h2":
+                MultiplexedConnection(self.context).adopt(self)
+
+    def _is_http2(self, data: bytes) -> bool:
+        """Whether ``data`` is not for us: the preface of HTTP/2 (RFC 9113 section 3.3), of which
+        three bytes are enough to tell, or as yet too little to tell."""
+        if self._fresh:
+            data = self._fresh + data
+        self._fresh = None
+        if data[:3] == PREFACE[:3]:
+            MultiplexedConnection(self.context).adopt(self, data)
+            return True
+        if len(data) < 3 and PREFACE.startswith(data):
+            self._fresh = data
+            return True
+        return False
+
     def data_received(self, data: bytes) -> None:
         if self.closing:
             return
+        if self._fresh is not None:
+            early = self._fresh
+            if self._is_http2(data):
+                return
+            data = early + data
         for event in self.http.receive(data):
             _ON_EVENT[type(event)](self, event)
         if self.closing:
@@ -144,13 +177,15 @@ class HttpConnection(SocketEnd):
 
     # From the streams ----------------------------------------------------------------------------
 
-    def send(
-        self, event: InterimResponse | ResponseStarted | ResponseData, *, after: bytes = b""
-    ) -> int:
-        """Write ``after``, then one event of the current response; returns the event's size.
+    def begin(self, event: ResponseStarted) -> Head:
+        return self.http.send(event)
 
-        Raises `ResponseError` for what HTTP cannot carry: the application's fault.
-        """
+    def send(
+        self,
+        event: InterimResponse | ResponseStarted | ResponseData | ResponseTrailers,
+        *,
+        after: Head = None,
+    ) -> int:
         data = self.http.send(event)
         size = len(data)
         if after:
@@ -204,14 +239,33 @@ class HttpConnection(SocketEnd):
             self.respond(stream.number, 500)
             self.close()
 
-    def upgraded(self, protocol: asyncio.Protocol) -> None:
-        """Hand the transport over to another protocol; nothing of this one stays."""
+    def took(self, size: int) -> None:
+        if not self.reading:
+            self.update_reading()
+
+    def copies_files(self, size: int) -> bool:
+        return not self.secure and hasattr(os, "sendfile") and self.http.body_left >= size
+
+    async def copy_file(self, file: BinaryIO, size: int) -> int:
+        before = self.http.body_left
+        await copy_file(self, file, size, self.http.skip)
+        return before - self.http.body_left
+
+    def push(self, path: bytes, headers: list[Header]) -> None:
+        """Nothing: HTTP/1.1 has no promises."""
+
+    def accept(self, event: ResponseStarted) -> asyncio.Transport:
+        self.send(event)
+        return self.transport
+
+    def hand_over(self, protocol: asyncio.Protocol) -> bytes:
         self.read(True)
         self.closing = True
         self.current = self._incoming = None
         self.context.open.discard(self)
         self.context.open.add(cast("OpenConnection", protocol))
         self.transport.set_protocol(protocol)
+        return self.http.upgrade()
 
     def update_reading(self) -> None:
         """Read from the peer unless requests or body parts wait for the application."""

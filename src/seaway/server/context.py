@@ -12,13 +12,20 @@ from typing import Any, Protocol
 
 from seaway.protocol.events import Headers
 from seaway.protocol.http1 import HttpLimits
+from seaway.protocol.http2 import Http2Limits
 from seaway.server.asgi_types import Application
 from seaway.server.config import ServerConfig
 from seaway.server.lane import Lane
 from seaway.server.respond import take_of
+from seaway.server.tls import leaf_certificate
 
 #: A deadline that never comes.
 NEVER = float("inf")
+
+#: What RFC 9113 section 6.9.2 starts with: a smaller window would have to be taken back.
+_LEAST_WINDOW = 65_535
+#: So many requests of one connection may fill their windows before the others have to wait.
+_CONNECTION_WINDOWS = 16
 
 
 class OpenConnection(Protocol):
@@ -48,9 +55,12 @@ class Context:
 
     __slots__ = (
         "app",
+        "certificate",
         "config",
         "default_headers",
         "draining",
+        "extensions",
+        "http2_limits",
         "http_limits",
         "lane",
         "loop",
@@ -87,6 +97,20 @@ class Context:
         #: Writes one frame to many connections at once.
         self.lane = Lane(on=config.batch_writes == "auto")
         self.http_limits = HttpLimits(config.max_header_bytes, config.max_headers)
+        self.http2_limits = Http2Limits(
+            self.http_limits,
+            streams=config.max_streams,
+            stream_window=max(config.body_buffer, _LEAST_WINDOW),
+            connection_window=_CONNECTION_WINDOWS * max(config.body_buffer, _LEAST_WINDOW),
+        )
+        #: The ASGI extensions of every HTTP request.
+        self.extensions: dict[str, Any] = {
+            "http.response.early_hint": {},
+            "http.response.pathsend": {},
+            "http.response.trailers": {},
+        }
+        #: The certificate that we show, for ASGI's extension ``tls``.
+        self.certificate = leaf_certificate(config.certfile)
         #: What every response gets beside Date, which `protocol.http1` adds.
         self.default_headers: Headers = [(b"server", b"seaway")] if config.server_header else []
 

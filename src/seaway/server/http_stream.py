@@ -7,9 +7,11 @@ What must not: bytes of a protocol version; HTTP/1.1 and HTTP/2 share this file.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from seaway.protocol.events import (
     Headers,
@@ -17,19 +19,28 @@ from seaway.protocol.events import (
     RequestReceived,
     ResponseData,
     ResponseStarted,
+    ResponseTrailers,
 )
 from seaway.server.asgi_types import Application, ClientDisconnected, Message, Scope
+from seaway.server.file_body import open_file, read_file
 from seaway.server.flow import Gate
 from seaway.server.logs import access_log, log_event, server_log
 from seaway.server.scope import http_scope
 
 if TYPE_CHECKING:
-    from seaway.server.connection import HttpConnection
+    from seaway.server.carrier import Carrier
 
 #: Where a response stands: no message yet; its head waits for the first part of its body; the head
 #: is sent; all is sent.
-_WAITING, _HELD, _STARTED, _COMPLETE = range(4)
-_STANDS = ("before the response", "before the body", "in the body", "after the response")
+#: A body that trailers follow ends before the response does.
+_WAITING, _HELD, _STARTED, _TRAILING, _COMPLETE = range(5)
+_STANDS = (
+    "before the response",
+    "before the body",
+    "in the body",
+    "before the trailers",
+    "after the response",
+)
 #: Where the client stands: listening; it sends no more; its connection is gone.
 _HERE, _GONE, _LOST = range(3)
 #: An application that is never made to wait would keep the loop to itself: after so many parts of
@@ -39,6 +50,8 @@ _PARTS_PER_TURN = 32
 #: that did not need them; with more to come, a new connection is cheaper.
 _DISCARD_LIMIT = 256 * 1024
 _CLOSE = (b"connection", b"close")
+#: Fields by which an application frames a file itself.
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 
 
 class HttpStream:
@@ -60,13 +73,14 @@ class HttpStream:
         "_started_at",
         "_state",
         "_status",
+        "_trailers",
         "ended",
         "full",
         "number",
         "task",
     )
 
-    def __init__(self, connection: HttpConnection, request: RequestReceived) -> None:
+    def __init__(self, connection: Carrier, request: RequestReceived) -> None:
         self._connection = connection
         self._request = request
         self.number = request.stream
@@ -88,6 +102,18 @@ class HttpStream:
         self._headers: Headers
         self._status = 0
         self._sent = 0
+        #: The trailers so far, or None if none were announced.
+        self._trailers: Headers | None = None
+
+    @property
+    def answered(self) -> bool:
+        """Whether the response is complete."""
+        return self._state == _COMPLETE
+
+    @property
+    def busy(self) -> bool:
+        """Whether the application is still to answer."""
+        return self._state != _COMPLETE and self in self._connection.context.running
 
     def start(self) -> None:
         """Run the application for this request."""
@@ -115,6 +141,8 @@ class HttpStream:
             connection.client,
             connection.server,
             secure=connection.secure,
+            # Applications may add to theirs.
+            extensions=connection.extensions.copy(),
         )
 
     # The responder's side (see `respond`) ---------------------------------------------------------
@@ -130,7 +158,7 @@ class HttpStream:
             return
         try:
             self._hold_head(status, headers)
-            self._send_part(ResponseData(self.number, body, ended=True))
+            self._send_part(body, more=False)
         except Exception as error:  # noqa: BLE001 - as if the coroutine had raised it
             self.fail(error)
         else:
@@ -146,6 +174,7 @@ class HttpStream:
     def feed(self, data: bytes) -> None:
         """A part of the request's body has come."""
         if self._state == _COMPLETE:
+            self._connection.took(len(data))
             self._discard(len(data))
             return
         self._body.append(data)
@@ -203,10 +232,11 @@ class HttpStream:
         """The application has ended without a complete response."""
         if error is None and self._peer == _HERE:
             self._log_failure("no_response" if self._state == _WAITING else "incomplete_response")
-        if self._state != _STARTED:
+        started = self._state in (_STARTED, _TRAILING)
+        if not started:
             # 499: nginx's name for a client that closed its request; it is in the log only.
             self._status = 500 if self._peer == _HERE else 499
-        self._connection.response_failed(self, started=self._state == _STARTED)
+        self._connection.response_failed(self, started=started)
 
     def _log_failure(self, event: str, error: BaseException | None = None) -> None:
         method, path = self._request.method, self._path()
@@ -253,12 +283,15 @@ class HttpStream:
         parts = self._body
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         parts.clear()
-        self._buffered = 0
         self._delivered = self.ended
-        if self.full:
-            self.full = False
-            self._connection.update_reading()
+        if self._buffered:
+            self._release()
         return {"type": "http.request", "body": body, "more_body": not self.ended}
+
+    def _release(self) -> None:
+        """What was buffered of the body is gone: the client may send more."""
+        size, self._buffered, self.full = self._buffered, 0, False
+        self._connection.took(size)
 
     async def send(self, message: Message) -> None:
         """ASGI's send. Raises `ClientDisconnected` once the connection is gone."""
@@ -269,11 +302,15 @@ class HttpStream:
             data, more = message.get("body", b""), message.get("more_body", False)
             if type(data) is not bytes:
                 data = bytes(data)
-            self._send_part(ResponseData(self.number, data, not more))
+            self._send_part(data, more)
             if more:
                 await self._pace()
         elif kind == "http.response.start" and state == _WAITING:
             self._hold_head(message["status"], message.get("headers", ()))
+            if message.get("trailers"):
+                self._trailers = []
+        elif kind in _EXTENSIONS and state in _EXTENSIONS[kind][0]:
+            await _EXTENSIONS[kind][1](self, message)
         else:
             raise RuntimeError(f"Unexpected ASGI message {kind!r} {_STANDS[state]}.")
 
@@ -284,28 +321,79 @@ class HttpStream:
         self._status = status
         self._state = _HELD
 
-    def _send_part(self, part: ResponseData) -> None:
+    def _send_part(self, data: bytes, more: bool) -> None:
         connection = self._connection
+        ended = not more and self._trailers is None
+        part = ResponseData(self.number, data, ended)
         if self._state == _HELD:
             if connection.context.draining:
                 self._headers = [*self._headers, _CLOSE]
-            head = connection.http.send(ResponseStarted(self.number, self._status, self._headers))
+            head = connection.begin(ResponseStarted(self.number, self._status, self._headers))
             self._state = _STARTED
             self._sent += connection.send(part, after=head)
         else:
             self._sent += connection.send(part)
-        if part.ended:
-            self._state = _COMPLETE
+        if ended:
+            self._complete()
+        elif not more:
+            self._state = _TRAILING
+
+    def _complete(self) -> None:
+        self._state = _COMPLETE
+        if self._buffered:
             self._body.clear()
-            self.full = False
-            self._wake()
-            connection.response_ended(self)
+            self._release()
+        if self._gate is not None:
+            self._gate.open()
+        self._connection.response_ended(self)
+
+    async def _send_hint(self, message: Message) -> None:
+        """Extension ``http.response.early_hint`` (RFC 8297)."""
+        links = [(b"link", link) for link in message["links"]]
+        self._connection.send(InterimResponse(self.number, 103, links))
+
+    async def _send_push(self, message: Message) -> None:
+        """Extension ``http.response.push``."""
+        headers = [(bytes(name), bytes(value)) for name, value in message.get("headers", ())]
+        self._connection.push(message["path"].encode(), headers)
+
+    async def _send_trailers(self, message: Message) -> None:
+        """Extension ``http.response.trailers``."""
+        assert self._trailers is not None  # noqa: S101 - for the type checker: the state says so
+        self._trailers += message.get("headers", ())
+        if not message.get("more_trailers", False):
+            self._connection.send(ResponseTrailers(self.number, self._trailers))
+            self._complete()
+
+    async def _send_path(self, message: Message) -> None:
+        """Extension ``http.response.pathsend``: a file in place of a body."""
+        loop, connection = self._connection.context.loop, self._connection
+        file, size = await loop.run_in_executor(None, open_file, Path(message["path"]))
+        with file:
+            if all(name.lower() not in _FRAMING for name, _ in self._headers):
+                self._headers = [*self._headers, (b"content-length", b"%d" % size)]
+            self._send_part(b"", more=True)
+            if self._request.method == "HEAD":
+                self._send_part(b"", more=False)
+            elif connection.copies_files(size):
+                self._sent += await connection.copy_file(file, size)
+                self._send_part(b"", more=False)
+            else:
+                await self._send_parts(file, size)
+
+    async def _send_parts(self, file: BinaryIO, size: int) -> None:
+        async with contextlib.aclosing(read_file(file, size)) as parts:
+            async for part, more in parts:
+                if self._peer == _LOST:
+                    raise ClientDisconnected
+                self._send_part(part, more)
+                await self._pace()
 
     async def _pace(self) -> None:
         """Wait while the client does not keep up, and let others have their turn."""
         connection = self._connection
         self._parts += 1
-        if connection.writable:
+        if connection.writable or self._state == _COMPLETE:
             if self._parts % _PARTS_PER_TURN == 0:
                 await asyncio.sleep(0)
             return
@@ -313,3 +401,14 @@ class HttpStream:
             await connection.gate.wait(connection.context.loop)
         if self._peer == _LOST:
             raise ClientDisconnected
+
+
+#: Messages of extensions, where the response must stand for them, and what is done.
+_EXTENSIONS: dict[
+    str, tuple[tuple[int, ...], Callable[[HttpStream, Message], Coroutine[Any, Any, None]]]
+] = {
+    "http.response.early_hint": ((_WAITING, _HELD), HttpStream._send_hint),
+    "http.response.push": ((_WAITING, _HELD, _STARTED), HttpStream._send_push),
+    "http.response.trailers": ((_TRAILING,), HttpStream._send_trailers),
+    "http.response.pathsend": ((_HELD,), HttpStream._send_path),
+}

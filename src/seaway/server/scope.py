@@ -59,7 +59,13 @@ _cached_path = lru_cache(maxsize=1024)(_decode_path)
 
 
 def http_scope(
-    context: Context, request: RequestReceived, client: Peer, server: Peer, *, secure: bool
+    context: Context,
+    request: RequestReceived,
+    client: Peer,
+    server: Peer,
+    *,
+    secure: bool,
+    extensions: dict[str, Any],
 ) -> Scope:
     """The scope of one HTTP request."""
     path, raw_path, query = split_target(request.target)
@@ -78,7 +84,7 @@ def http_scope(
         "client": client,
         "server": server,
         "state": context.state.copy(),
-        "extensions": {},
+        "extensions": extensions,
     }
 
 
@@ -93,10 +99,9 @@ def websocket_scope(
     extensions: dict[str, Any],
 ) -> Scope:
     """The scope of one WebSocket connection."""
-    scope = http_scope(context, request, client, server, secure=secure)
+    scope = http_scope(context, request, client, server, secure=secure, extensions=extensions)
     del scope["method"]
     scope["type"] = "websocket"
     scope["scheme"] = "wss" if secure else "ws"
     scope["subprotocols"] = subprotocols
-    scope["extensions"] = extensions
     return scope

@@ -8,16 +8,35 @@ What must not: bytes of a protocol, requests.
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import cast
 
 from seaway.server.context import NEVER, Context
 from seaway.server.flow import Gate
 from seaway.server.replies import OVERLOADED
 from seaway.server.scope import Peer, addresses
+from seaway.server.tls import tls_extension
+
+if sys.platform == "win32":
+    ioctl = None
+else:
+    from fcntl import ioctl
+    from termios import TIOCOUTQ
 
 #: Seconds that a connection is kept half open so that the peer can read our last words: a close
 #: with unread input makes the kernel send a reset, which may overtake them (RFC 9112 section 9.6).
 _LINGER = 2.0
+
+
+def _unacknowledged(transport: asyncio.Transport) -> int:
+    """Bytes in the kernel's send buffer; 0 where it does not tell."""
+    if ioctl is None:
+        return 0
+    try:
+        answer = ioctl(transport.get_extra_info("socket").fileno(), TIOCOUTQ, bytes(4))
+    except OSError:
+        return 0
+    return int.from_bytes(answer, sys.byteorder)
 
 
 class SocketEnd(asyncio.Protocol):
@@ -29,6 +48,7 @@ class SocketEnd(asyncio.Protocol):
         "closing",
         "context",
         "deadline",
+        "extensions",
         "gate",
         "reading",
         "secure",
@@ -44,6 +64,8 @@ class SocketEnd(asyncio.Protocol):
         self.client: Peer = None
         self.server: Peer = None
         self.secure = False
+        #: The ASGI extensions that every request on this connection has; not to be changed.
+        self.extensions = context.extensions
         #: True from the moment when nothing more is to be read or answered.
         self.closing = False
         self.reading = True
@@ -70,7 +92,11 @@ class SocketEnd(asyncio.Protocol):
             self.transport.close()
             return
         self.client, self.server = addresses(transport)
-        self.secure = transport.get_extra_info("ssl_object") is not None
+        ssl_object = transport.get_extra_info("ssl_object")
+        if ssl_object is not None:
+            self.secure = True
+            tls = tls_extension(ssl_object, context.certificate)
+            self.extensions = {**context.extensions, "tls": tls}
         self.transport.set_write_buffer_limits(context.config.write_buffer, 0)
         context.open.add(self)
         self.deadline = context.now + context.config.header_timeout
@@ -120,8 +146,14 @@ class SocketEnd(asyncio.Protocol):
 
     def _await_flush(self) -> None:
         """From now on the peer has ``idle_timeout`` seconds to take some of what is unsent."""
-        self._unsent = self.transport.get_write_buffer_size()
+        self._unsent = self._pending()
         self.deadline = self.context.now + self.context.config.idle_timeout
+
+    def _pending(self) -> int:
+        """Bytes that the peer has not taken. Those in the kernel count while more are to follow: it
+        calls a socket writable only when a third of its buffer, often megabytes, is free."""
+        size = self.transport.get_write_buffer_size()
+        return size if self.closing else size + _unacknowledged(self.transport)
 
     def abort(self) -> None:
         """Close at once; unsent bytes are lost."""
@@ -133,7 +165,7 @@ class SocketEnd(asyncio.Protocol):
 
         What else a subclass awaits from the peer is its own affair.
         """
-        if 0 < self.transport.get_write_buffer_size() < self._unsent:
+        if 0 < self._pending() < self._unsent:
             self._await_flush()
         else:
             self.abort()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seaway.exceptions import CloseCode, ProtocolError
 from seaway.protocol.events import RequestReceived, ResponseData, ResponseStarted
@@ -31,7 +31,7 @@ from seaway.server.websocket_inbox import Inbox
 from seaway.server.websocket_sink import WebSocketSink
 
 if TYPE_CHECKING:
-    from seaway.server.connection import HttpConnection
+    from seaway.server.carrier import Carrier
 
 #: Where the conversation stands: nothing answered yet; a response instead of a WebSocket is being
 #: sent; open; over.
@@ -61,8 +61,8 @@ class WebSocketStream:
         "task",
     )
 
-    def __init__(self, connection: HttpConnection, request: RequestReceived) -> None:
-        self._connection: HttpConnection | None = connection
+    def __init__(self, connection: Carrier, request: RequestReceived) -> None:
+        self._connection: Carrier | None = connection
         self._context = connection.context
         self._request = request
         self.number = request.stream
@@ -90,7 +90,17 @@ class WebSocketStream:
         self._context.running.add(self)
         self.task = self._context.loop.create_task(self._run())
 
-    def _http(self) -> HttpConnection:
+    @property
+    def answered(self) -> bool:
+        """Whether the handshake has been answered."""
+        return self._state != _CONNECTING
+
+    @property
+    def busy(self) -> bool:
+        """Whether the application is still to answer."""
+        return self.task is not None and self._state in (_CONNECTING, _DENYING)
+
+    def _http(self) -> Carrier:
         assert self._connection is not None  # noqa: S101 - for the type checker: before `_accept`
         return self._connection
 
@@ -121,7 +131,7 @@ class WebSocketStream:
             connection.server,
             secure=connection.secure,
             subprotocols=list(self._handshake.subprotocols),
-            extensions={"websocket.http.response": {}, EXTENSION: {"take": self.take}},
+            extensions=self._extensions(connection),
         )
         del connection
         failed = False
@@ -135,6 +145,11 @@ class WebSocketStream:
         self._context.finished(self)
         self.task = None
         self._finish(failed=failed)
+
+    def _extensions(self, connection: Carrier) -> dict[str, Any]:
+        found = {"websocket.http.response": {}, EXTENSION: {"take": self.take}}
+        tls = connection.extensions.get("tls")
+        return found if tls is None else {**found, "tls": tls}
 
     def _finish(self, *, failed: bool) -> None:
         if self._inbox.sink is not None:
@@ -217,16 +232,14 @@ class WebSocketStream:
         )
         default = self._context.default_headers
         headers = [*headers, *default, *message.get("headers", ())]
-        connection.send(ResponseStarted(self.number, 101, headers))
-        transport = connection.transport
+        transport = connection.accept(ResponseStarted(self.number, 101, headers))
         websocket = WebSocketConnection(config.max_message_bytes, deflate)
         sink = WebSocketSink(self._context, transport, websocket, self._inbox)
         self._inbox.sink = sink
         if config.access_log:
             sink.log_at_close(self._path(), self._client())
         self._state = _OPEN
-        connection.upgraded(sink)
-        early = connection.http.upgrade()
+        early = connection.hand_over(sink)
         self._connection = None
         if early:
             sink.data_received(early)

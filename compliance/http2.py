@@ -1,0 +1,91 @@
+"""Ask a running server all the cases of `http2_cases`, each on a connection of its own.
+
+How to run, from the repository's root, with seaway and hpack installed::
+
+    python -m compliance.http2                # starts Seaway itself
+    python -m compliance.http2 --port 8000    # any server in the clear, by prior knowledge
+
+One line for each case that fails; the exit status is 1 if there is one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from compliance.http2_cases import CASES, Case
+from compliance.http2_frames import connect
+
+#: Seconds without a word after which the server is taken to say no more.
+SILENCE = 2.0
+
+
+async def hello(scope: Any, receive: Any, send: Any) -> None:
+    """Answers every request at once."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"hello"})
+
+
+def check(case: Case, host: str, port: int) -> str:
+    """What is wrong, or ""."""
+    peer = connect(host, port, SILENCE)
+    try:
+        if case.greeted:
+            peer.greet()
+        case.run(peer)
+    except AssertionError as error:
+        return str(error)[:300] or "not as expected"
+    finally:
+        peer.hang_up()
+    return ""
+
+
+@contextlib.contextmanager
+def seaway() -> Iterator[int]:
+    """Seaway in a thread; its port."""
+    from seaway.server.application import Announcement
+    from seaway.server.config import ServerConfig
+    from seaway.server.run import Runner
+
+    started = threading.Event()
+    announced: list[Announcement] = []
+
+    def announce(announcement: Announcement) -> None:
+        announced.append(announcement)
+        started.set()
+
+    config = ServerConfig(bind=("127.0.0.1:0",), lifespan="off", drain_timeout=1.0)
+    runner = Runner(hello, config, announce=announce)
+    thread = threading.Thread(target=runner.run, daemon=True)
+    thread.start()
+    if not started.wait(10):
+        raise SystemExit("The server does not start.")
+    yield int(announced[0].urls[0].rpartition(":")[2])
+    runner.stop()
+    thread.join(10)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m compliance.http2")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, help="default: a server is started")
+    parser.add_argument("--only", default="", help="cases whose name has this in it")
+    options = parser.parse_args()
+    chosen = [case for case in CASES if options.only in str(case)]
+    with contextlib.nullcontext(options.port) if options.port else seaway() as port:
+        with contextlib.suppress(OSError), socket.create_connection((options.host, port), 1):
+            pass
+        wrong = [(case, found) for case in chosen if (found := check(case, options.host, port))]
+    for case, found in wrong:
+        sys.stdout.write(f"{case}: {found}\n")
+    sys.stdout.write(f"{len(chosen) - len(wrong)} of {len(chosen)} cases\n")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

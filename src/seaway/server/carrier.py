@@ -1,0 +1,129 @@
+"""What carries one request and its response: the one face of both HTTP versions to the streams.
+
+What lives here: the contract between `http_stream` and `websocket_stream` above, and `connection`
+(HTTP/1.1: the connection itself, one request at a time) and `http2_strand` (HTTP/2: one stream of a
+connection) below.
+What must not: an implementation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any, BinaryIO, Protocol
+
+from seaway.protocol.events import (
+    InterimResponse,
+    ResponseData,
+    ResponseStarted,
+    ResponseTrailers,
+)
+from seaway.server.context import Context
+from seaway.server.flow import Gate
+from seaway.server.replies import Header
+from seaway.server.scope import Peer
+
+#: A response's head that is made but not sent: a value of the carrier's own.
+Head = Any
+
+
+class Stream(Protocol):
+    """What a carrier tells the stream that it carries."""
+
+    number: int
+    ended: bool
+    full: bool
+
+    @property
+    def answered(self) -> bool:
+        """Whether the response is complete."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether the application is still to answer."""
+
+    def start(self) -> None:
+        """It is this stream's turn."""
+
+    def feed(self, data: bytes) -> None:
+        """A part of the request's body has come."""
+
+    def end(self) -> None:
+        """The request's body is complete."""
+
+    def disconnect(self) -> None:
+        """The client sends no more."""
+
+    def lost(self) -> None:
+        """Nothing can be sent any more."""
+
+
+class Carrier(Protocol):
+    """Where a stream's answers go. A call about a client that has gone does nothing."""
+
+    context: Context
+    client: Peer
+    server: Peer
+    secure: bool
+
+    extensions: dict[str, Any]
+    """The ASGI extensions that this request has; not to be changed."""
+
+    writable: bool
+    """False from when more than ``write_buffer`` bytes wait for the client until none does."""
+
+    gate: Gate
+    """Opens when `writable` turns True, and when nothing can be sent any more."""
+
+    def begin(self, event: ResponseStarted) -> Head:
+        """Make a response's head, to be sent by `send` together with the first part of its body.
+
+        Raises `ResponseError` for what HTTP cannot carry: the application's fault.
+        """
+
+    def send(
+        self,
+        event: InterimResponse | ResponseStarted | ResponseData | ResponseTrailers,
+        *,
+        after: Head = None,
+    ) -> int:
+        """Send ``after``, then one part of the response; the number of bytes of the latter.
+
+        Raises `ResponseError`, as `begin` does.
+        """
+
+    def respond(
+        self, stream: int, status: int, reason: str = "", headers: Iterable[Header] = ()
+    ) -> None:
+        """A whole response that no application made; `close` follows."""
+
+    def response_ended(self, stream: Stream) -> None:
+        """The response is complete."""
+
+    def response_failed(self, stream: Stream, *, started: bool) -> None:
+        """The application has ended without a complete response."""
+
+    def took(self, size: int) -> None:
+        """The application has taken so many bytes of the body: the client may send more."""
+
+    def close(self, *, linger: bool = True) -> None:
+        """Take nothing more of the client; what is sent reaches it."""
+
+    def copies_files(self, size: int) -> bool:
+        """Whether `copy_file` can send the next ``size`` bytes of the body: only on a plain socket
+        that the response has to itself, and where its length is known."""
+
+    async def copy_file(self, file: BinaryIO, size: int) -> int:
+        """Send a part of the body from a file without reading it; its size in bytes.
+
+        Raises `ClientDisconnected`.
+        """
+
+    def push(self, path: bytes, headers: list[Header]) -> None:
+        """Promise and send what the client has not asked for, if it lets us."""
+
+    def accept(self, event: ResponseStarted) -> asyncio.Transport:
+        """Answer with 101; the transport of the protocol that follows."""
+
+    def hand_over(self, protocol: asyncio.Protocol) -> bytes:
+        """After `accept`: all that comes is for ``protocol``. Returns what came already."""

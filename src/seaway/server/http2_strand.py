@@ -1,0 +1,194 @@
+"""One HTTP/2 stream on the server: what a request stream or a WebSocket has for a connection.
+
+What lives here: `Strand`, the carrier of one request.
+What must not: frames, the socket and what all streams share (`http2_connection`), the bytes of a
+WebSocket (`http2_tunnel`), ASGI.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, BinaryIO
+
+from seaway.protocol.events import (
+    InterimResponse,
+    RequestReceived,
+    ResponseData,
+    ResponseStarted,
+    ResponseTrailers,
+)
+from seaway.protocol.headers import value_of
+from seaway.protocol.http2 import INTERNAL_ERROR
+from seaway.server.carrier import Head, Stream
+from seaway.server.flow import Gate
+from seaway.server.http2_tunnel import Tunnel
+from seaway.server.replies import Header, plain_response
+
+if TYPE_CHECKING:
+    from seaway.server.http2_connection import MultiplexedConnection
+
+
+class Strand:
+    """One stream's way through a connection (see `seaway.server.carrier.Carrier`)."""
+
+    __slots__ = (
+        "_request",
+        "client",
+        "connection",
+        "context",
+        "extensions",
+        "gate",
+        "gone",
+        "number",
+        "refusal",
+        "secure",
+        "server",
+        "since",
+        "stream",
+        "touched",
+        "tunnel",
+        "waiting",
+        "writable",
+    )
+
+    stream: Stream
+
+    def __init__(self, connection: MultiplexedConnection, request: RequestReceived) -> None:
+        self.connection = connection
+        self.context = connection.context
+        self.client = connection.client
+        self.server = connection.server
+        self.secure = connection.secure
+        self.number = request.stream
+        self.extensions = connection.extensions
+        if self.number & 1 and connection.http.may_push:
+            self.extensions = {**self.extensions, "http.response.push": {}}
+        self._request = request
+        self.writable = True
+        self.gate = Gate()
+        #: Whether the stream is over; calls about it do nothing.
+        self.gone = False
+        #: When the client last sent a part of the request; by the coarse clock, as all times here.
+        self.touched = self.context.now
+        #: While not writable: unsent bytes when the client was last seen to take some, and when.
+        self.waiting = 0
+        self.since = 0.0
+        #: What to answer in the application's place, or 0.
+        self.refusal = 0
+        #: Where bytes of another protocol go, if the request asked for one.
+        self.tunnel = Tunnel(self) if request.upgrade else None
+
+    # From the stream -----------------------------------------------------------------------------
+
+    def begin(self, event: ResponseStarted) -> Head:
+        return self.connection.http.begin(event)
+
+    def send(
+        self,
+        event: InterimResponse | ResponseStarted | ResponseData | ResponseTrailers,
+        *,
+        after: Head = None,
+    ) -> int:
+        http = self.connection.http
+        if after is None:
+            size = http.send(event)
+        else:
+            assert type(event) is ResponseData  # noqa: S101 - for the type checker: see Carrier
+            size = http.respond(after, event)
+        self.flush()
+        return size
+
+    def flush(self) -> None:
+        """See to it that what was queued gets on its way, and that nobody queues too much."""
+        connection = self.connection
+        connection.flush_soon()
+        size = connection.http.queued(self.number)
+        if size > self.context.config.write_buffer and self.writable and not self.gone:
+            self.waiting, self.since = size, self.context.now
+            self.writable = False
+            connection.full[self.number] = self
+            if self.tunnel is not None and self.tunnel.protocol is not None:
+                self.tunnel.protocol.pause_writing()
+
+    def flushed(self) -> None:
+        """Nothing is queued any more."""
+        self.writable = True
+        self.gate.open()
+        if self.tunnel is not None and self.tunnel.protocol is not None and not self.gone:
+            self.tunnel.protocol.resume_writing()
+
+    def respond(
+        self, stream: int, status: int, reason: str = "", headers: Iterable[Header] = ()
+    ) -> None:
+        fields, body = plain_response(status, reason)
+        fields = [*self.context.default_headers, *fields, *headers]
+        head = self.begin(ResponseStarted(stream, status, fields))
+        self.send(ResponseData(stream, body, ended=True), after=head)
+
+    def response_ended(self, stream: Stream) -> None:
+        # A body that still comes is dropped, for a while: its end may be on the way already.
+        self.touched = self.context.now
+        if self._request.upgrade:
+            self.close()
+
+    def response_failed(self, stream: Stream, *, started: bool) -> None:
+        if self.gone:
+            self.connection.forgotten()
+        elif started:
+            self.connection.http.reset(self.number, INTERNAL_ERROR)
+            self.connection.flush_soon()
+        else:
+            self.respond(self.number, self.refusal or 500)
+            self.close()
+
+    def took(self, size: int) -> None:
+        self.connection.http.acknowledge(self.number, size)
+        self.connection.flush_soon()
+
+    def close(self, *, linger: bool = True) -> None:
+        if not self.gone:
+            self.connection.cut(self.number)
+
+    def copies_files(self, size: int) -> bool:
+        return False
+
+    async def copy_file(self, file: BinaryIO, size: int) -> int:
+        raise NotImplementedError  # `copies_files` says so: DATA frames are made here
+
+    def push(self, path: bytes, headers: list[Header]) -> None:
+        authority = value_of(self._request.headers, b"host") or b""
+        self.connection.push(self.number, authority, path, headers)
+
+    def accept(self, event: ResponseStarted) -> asyncio.Transport:
+        self.connection.http.send(event)
+        self.connection.flush_soon()
+        assert self.tunnel is not None  # noqa: S101 - for the type checker: the protocol says so
+        return self.tunnel
+
+    def hand_over(self, protocol: asyncio.Protocol) -> bytes:
+        assert self.tunnel is not None  # noqa: S101 - for the type checker: see `accept`
+        self.tunnel.protocol = protocol
+        self.connection.tunnels(protocol)
+        if self.gone:
+            self.tunnel.lose()
+        return self.tunnel.early()
+
+    # From the connection -------------------------------------------------------------------------
+
+    def feed(self, data: bytes) -> None:
+        self.touched = self.context.now
+        (self.tunnel or self.stream).feed(data)
+
+    def end(self) -> None:
+        (self.tunnel or self.stream).end()
+
+    def lost(self) -> None:
+        """The stream is over."""
+        self.gone = True
+        self.writable = True
+        if self.tunnel is not None and self.tunnel.protocol is not None:
+            self.tunnel.lose()
+        else:
+            self.stream.lost()
+        self.gate.open()
