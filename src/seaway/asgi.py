@@ -15,7 +15,9 @@ import django
 from seaway.conf import layer_home, seaway_settings
 from seaway.connections.registry import ConnectionRegistry, Limits
 from seaway.http import get_http_application
+from seaway.transports.fallback import serve_fallback, served_here
 from seaway.transports.relay import Receive, Send
+from seaway.transports.sessions import Sessions
 from seaway.transports.websocket import deny, serve_websocket
 
 Scope = dict[str, Any]
@@ -25,11 +27,12 @@ DRAIN_SECONDS = 10.0
 
 
 class Application:
-    """An ASGI 3 application: topics on the WebSocket path, Django on everything else."""
+    """An ASGI 3 application: topics on the WebSocket path and on some below it, Django on
+    everything else."""
 
     def __init__(self, http: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
         self._http = http
-        self._registry: ConnectionRegistry | None = None
+        self._sessions: Sessions | None = None
         self._serve = {"http": self._serve_http, "websocket": self._serve_websocket}
         self._serve["lifespan"] = self._serve_lifespan
 
@@ -40,48 +43,64 @@ class Application:
         await serve(scope, receive, send)
 
     async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._http(scope, receive, send)
+        path = _path(scope)
+        root = seaway_settings().PATH
+        if path.startswith(root) and served_here(path.removeprefix(root)):
+            sessions = await self._open_sessions()
+            await serve_fallback(sessions, scope, receive, send, path.removeprefix(root))
+        else:
+            await self._http(scope, receive, send)
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = seaway_settings().PATH
-        if scope["path"].removeprefix(scope.get("root_path", "")) != path:
+        if _path(scope) != path:
             await receive()
             await deny(scope, send, 404, f"WebSocket connections are served at {path}\n".encode())
             return
-        await serve_websocket(await self._open_registry(), scope, receive, send)
+        sessions = await self._open_sessions()
+        await serve_websocket(sessions.registry, scope, receive, send)
 
     async def _serve_lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # lifespan.startup
         try:
-            registry = await self._open_registry()
+            sessions = await self._open_sessions()
         except Exception as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             raise
         state = scope.get("state")
         if state is not None:
-            state["seaway.describe"] = [f"layer: {registry.hub.layer.describe()}"]
+            state["seaway.describe"] = [f"layer: {sessions.registry.hub.layer.describe()}"]
+            state["seaway.drain"] = [sessions.drain]
         await send({"type": "lifespan.startup.complete"})
         await receive()  # lifespan.shutdown
         await self.close()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _open_registry(self) -> ConnectionRegistry:
+    async def _open_sessions(self) -> Sessions:
         """The running loop becomes the layer's home. Without lifespan (Daphne), at first use."""
-        if self._registry is None:
+        if self._sessions is None:
             home = layer_home()
             await home.adopt()
             settings = seaway_settings()
             limits = Limits(settings.MAX_JOINS, settings.MAX_REQUESTS, settings.PING_SECONDS)
             # Another connection may have come first during the await.
-            self._registry = self._registry or ConnectionRegistry(home.hub, limits)
-        return self._registry
+            if self._sessions is None:
+                self._sessions = Sessions(ConnectionRegistry(home.hub, limits))
+        return self._sessions
 
     async def close(self) -> None:
         """Finish what connections left to do, then leave the layer."""
-        registry, self._registry = self._registry, None
-        if registry is not None:
-            await registry.drain(DRAIN_SECONDS)
+        sessions, self._sessions = self._sessions, None
+        if sessions is not None:
+            sessions.drain()
+            await sessions.registry.drain(DRAIN_SECONDS)
+            await sessions.end()
             await layer_home().release()
+
+
+def _path(scope: Scope) -> str:
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
 
 
 def get_asgi_application() -> Application:

@@ -83,6 +83,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             gt=0,
         ),
     ] = 25.0
+    PUBLISH_KEYS: Annotated[
+        list[str],
+        option("""Secrets with which programs in any language may publish by HTTP POST, as
+        `Authorization: Bearer`. While the list is empty, nobody can."""),
+    ] = []
 
 
 class Option(NamedTuple):
@@ -112,11 +117,16 @@ def reference() -> list[Option]:
         Option(
             field.name,
             getattr(_HINTS[field.name].__origin__, "__name__", str(_HINTS[field.name].__origin__)),
-            field.default,
+            _default_of(field),
             _HINTS[field.name].__metadata__[0].description,
         )
         for field in msgspec.structs.fields(Settings)
     ]
+
+
+def _default_of(field: msgspec.structs.FieldInfo) -> Any:
+    factory = field.default_factory
+    return field.default if factory is msgspec.NODEFAULT else factory()
 
 
 def problems(raw: object) -> list[Problem]:
