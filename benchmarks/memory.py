@@ -30,7 +30,7 @@ CONTESTANTS = [
     who.CHANNELS_UVICORN,
     who.CHANNELS_DAPHNE,
 ]
-CONNECTIONS = 3000
+CONNECTIONS = 2000
 WARM_UP = 300
 BASE = 400
 #: Between the last connection and the measurement: what was only needed for the handshake goes.

@@ -41,7 +41,7 @@ def machine() -> str:
     )
     return (
         f"{models[0] if models else platform.machine()}, {os.cpu_count()} cores ({pinned}), "
-        f"Linux {platform.release()}, {platform.python_implementation()} "
+        f"Linux {platform.release().partition('-')[0]}, {platform.python_implementation()} "
         f"{platform.python_version()}"
     )
 

@@ -41,7 +41,8 @@ async def run_in_pool(func: Callable[..., T], *args: object) -> T:
     as around a request. Whoever finds no free thread waits its turn.
     """
     if _State.thread_sensitive:
-        return await sync_to_async(_run, thread_sensitive=True)(func, args)
+        # The test's own connection is not ours to close, as in Django's test client.
+        return await sync_to_async(func, thread_sensitive=True)(*args)
     context = contextvars.copy_context()
     work = functools.partial(context.run, _run, func, args)
     return await asyncio.get_running_loop().run_in_executor(_executor(), work)
@@ -53,6 +54,8 @@ async def refresh_connections() -> None:
     ``await Model.objects.aget()`` runs in asgiref's thread, which no request's end tidies for us.
     One hop a second at most: a connection that broke meanwhile fails one caller, then is replaced.
     """
+    if _State.thread_sensitive:
+        return
     now = time.monotonic()
     if now - _State.looked_at >= TRUST_SECONDS:
         _State.looked_at = now

@@ -7,16 +7,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from seaway import ActionError
 from seaway.auth import Visitor
 from seaway.conf import layer_home
 from seaway.connections.connection import Connection
 from seaway.connections.registry import ConnectionRegistry, Limits
 from seaway.dialects.seaway import DIALECT
 from seaway.server.handoff import Framing
-from seaway.testing import TopicClient
 from seaway.transports.relay import line_frame
 from tests.connections.topics import Gate, Plain, Room
+
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class Line:
@@ -304,16 +304,3 @@ async def test_idle_connections_have_no_task(registry: ConnectionRegistry) -> No
     await Plain.at(number=1).apublish("x")
     await until(lambda: all(c.line.messages[-1]["type"] == "event" for c in clients))
     assert len(asyncio.all_tasks()) == before
-
-
-async def test_the_public_test_client() -> None:
-    async with TopicClient() as ann, TopicClient() as bob:
-        assert await ann.join("rooms/lobby") == {"room": "lobby"}
-        await bob.join("rooms/lobby")
-        assert set(bob.members["rooms/lobby"]) == {ann.id, bob.id}
-        await ann.call("rooms/lobby", "say", text="hi")
-        event = await bob.event("rooms/lobby")
-        assert (event.name, event.data, event.offset) == ("said", {"text": "hi"}, 1)
-        with pytest.raises(ActionError, match="closed"):
-            await bob.join("rooms/closed")
-        await bob.leave("rooms/lobby")

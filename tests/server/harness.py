@@ -74,7 +74,7 @@ def serving(app: Application, **options: Any) -> Iterator[RunningServer]:
     def target() -> None:
         try:
             runner.run()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - raised again in the test's thread
             failed.append(error)
 
     thread = threading.Thread(target=target, daemon=True)
@@ -107,7 +107,11 @@ class Client:
         if receive_buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         sock.settimeout(PATIENCE)
-        sock.connect(address)
+        try:
+            sock.connect(address)
+        except OSError:
+            sock.close()
+            raise
         self.socket = tls.wrap_socket(sock, server_hostname="localhost") if tls else sock
         self.received = b""
 

@@ -68,8 +68,8 @@ class TakingApp:
         with pytest.raises(RuntimeError, match="accepted"):
             take(handler)
         await send({"type": "websocket.accept"})
-        while self._wait is not None and not self._wait.is_set():
-            await asyncio.sleep(0.005)
+        if self._wait is not None:
+            await asyncio.to_thread(self._wait.wait, 20)
         handler.sink = take(handler)
         handler.told.append(("taken",))
         with pytest.raises(RuntimeError, match="already"):

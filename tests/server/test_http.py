@@ -19,9 +19,9 @@ async def respond(send: Any, body: bytes = b"ok", status: int = 200, *headers: A
 async def read_body(receive: Any) -> bytes:
     body = b""
     while True:
-        message = await receive()
+        message: dict[str, Any] = await receive()
         assert message["type"] == "http.request"
-        body += message["body"]
+        body += bytes(message["body"])
         if not message["more_body"]:
             return body
 

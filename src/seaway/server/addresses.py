@@ -115,7 +115,7 @@ def _bound(sock: socket.socket, address: object, text: str) -> socket.socket:
 
 def close_all(sockets: list[socket.socket], *, unlink: bool = True) -> None:
     """Close listening sockets; with ``unlink`` also remove the files of Unix sockets."""
-    for sock in sockets:
+    for sock in [each for each in sockets if each.fileno() >= 0]:
         path = sock.getsockname() if is_unix(sock) else None
         sock.close()
         if path and unlink:

@@ -1,22 +1,19 @@
 """One HTTP/1.1 connection: bytes to events, events to request streams, in their order.
 
-What lives here: the asyncio protocol of a connection until it closes or becomes a WebSocket;
-pipelining, back-pressure, deadlines, and what is answered when no application is asked.
-What must not: ASGI (`http_stream`, `websocket_stream`), parsing (`seaway.protocol`).
+What lives here: pipelining, deadlines, and what is done about violations and failures.
+What must not: the socket (`socket_end`), ASGI (`http_stream`, `websocket_stream`), parsing.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from http import HTTPStatus
+from collections.abc import Callable, Iterable
 from typing import cast
 
 from seaway.protocol.events import (
     DataReceived,
     Event,
-    Headers,
     InterimResponse,
     RequestEnded,
     RequestReceived,
@@ -27,14 +24,11 @@ from seaway.protocol.events import (
 )
 from seaway.protocol.http1 import Http1Connection
 from seaway.server.context import NEVER, Context, OpenConnection
-from seaway.server.flow import Gate
 from seaway.server.http_stream import HttpStream
-from seaway.server.scope import Peer, addresses
+from seaway.server.replies import REQUEST_TIMEOUT, Header, plain_response
+from seaway.server.socket_end import SocketEnd
 from seaway.server.websocket_stream import WebSocketStream
 
-#: Seconds that a connection is kept half open so that the peer can read our last words: a close
-#: with unread input makes the kernel send a reset, which may overtake them (RFC 9112 section 9.6).
-_LINGER = 2.0
 #: Seconds of silence after which a draining server closes a kept-alive connection: a client in
 #: the middle of a series of requests sends its next one within it, and is told to go with that.
 _DRAIN_SILENCE = 1.0
@@ -42,80 +36,38 @@ _DRAIN_SILENCE = 1.0
 #: Bytes up to which a copy that joins head and body costs less than a second write.
 _JOIN_LIMIT = 64 * 1024
 
-_REQUEST_TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-_OVERLOADED = (
-    b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 5\r\n"
-    b"content-length: 0\r\n\r\n"
-)
-
 Stream = HttpStream | WebSocketStream
 
 
-class HttpConnection(asyncio.Protocol):
+class HttpConnection(SocketEnd):
     """The server's end of one connection that speaks HTTP/1.1."""
 
     __slots__ = (
-        "_closing",
         "_head_seen",
         "_incoming",
         "_queue",
-        "_reading",
         "_touched",
         "_violation",
-        "client",
-        "context",
         "current",
-        "deadline",
-        "gate",
         "http",
-        "secure",
-        "server",
-        "transport",
-        "writable",
     )
 
     def __init__(self, context: Context) -> None:
-        self.context = context
+        super().__init__(context)
         self.http = Http1Connection(context.http_limits)
-        self.deadline = NEVER
-        self.transport: asyncio.Transport
-        self.client: Peer = None
-        self.server: Peer = None
-        self.secure = False
-        #: False while the transport holds more unsent bytes than ``write_buffer``.
-        self.writable = True
-        #: Opens when `writable` turns True, and when the connection is lost.
-        self.gate = Gate()
         #: The stream whose response is due; those behind it wait in `_queue`.
         self.current: Stream | None = None
         self._queue: deque[Stream] | None = None
+        #: The stream of the request that arrives, or that has arrived last.
         self._incoming: Stream | None = None
-        self._reading = True
-        self._closing = False
         self._head_seen = False
-        self._touched = 0.0
+        self._touched = context.now
         self._violation: ViolationReceived | None = None
 
     # From the transport --------------------------------------------------------------------------
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        context = self.context
-        self.transport = cast("asyncio.Transport", transport)
-        if len(context.open) >= context.config.max_connections:
-            context.refused += 1
-            self._closing = True
-            self.transport.write(_OVERLOADED)
-            self.transport.close()
-            return
-        self.client, self.server = addresses(transport)
-        self.secure = transport.get_extra_info("ssl_object") is not None
-        self.transport.set_write_buffer_limits(context.config.write_buffer, 0)
-        context.open.add(self)
-        self._touched = context.now
-        self.deadline = context.now + context.config.header_timeout
-
     def data_received(self, data: bytes) -> None:
-        if self._closing:
+        if self.closing:
             return
         for event in self.http.receive(data):
             _ON_EVENT[type(event)](self, event)
@@ -125,36 +77,27 @@ class HttpConnection(asyncio.Protocol):
             # The common case: one whole request, and now it is the application's turn.
             if self.writable:
                 self.deadline = NEVER
-        elif not self._closing:
-            self._set_deadline()
+        elif not self.closing:
+            self.set_deadline()
             self.update_reading()
 
     def eof_received(self) -> bool:
+        if self.closing:
+            return False
         for event in self.http.receive_eof():
             _ON_EVENT[type(event)](self, event)
-        if self.current is None or self._closing:
+        if self.current is None or self.closing:
             return False
         # A closed browser tab looks like this as well: the application is told that the client
         # has gone, but what it still sends may have a reader. TLS cannot be half closed.
         self.current.disconnect()
         return not self.secure
 
-    def pause_writing(self) -> None:
-        self.writable = False
-        self.deadline = self.context.now + self.context.config.idle_timeout
-
-    def resume_writing(self) -> None:
-        self.writable = True
-        self._set_deadline()
-        self.gate.open()
-
     def connection_lost(self, exc: Exception | None) -> None:
-        self._closing = True
-        self.context.left(self)
         self._queue = None
         if self.current is not None:
             self.current.lost()
-        self.gate.open()
+        super().connection_lost(exc)
 
     # Events --------------------------------------------------------------------------------------
 
@@ -217,22 +160,18 @@ class HttpConnection(asyncio.Protocol):
             self.transport.write(data)
         return size
 
-    def respond(self, stream: int, status: int, reason: str = "", headers: Headers = []) -> None:  # noqa: B006 - never changed
+    def respond(
+        self, stream: int, status: int, reason: str = "", headers: Iterable[Header] = ()
+    ) -> None:
         """A whole response that no application made; the connection does not outlive it."""
-        body = f"{status} {_phrase(status)}{': ' if reason else ''}{reason}\n".encode()
-        fields = [
-            *self.context.default_headers,
-            (b"content-type", b"text/plain; charset=utf-8"),
-            (b"content-length", str(len(body)).encode()),
-            (b"connection", b"close"),
-            *headers,
-        ]
+        fields, body = plain_response(status, reason)
+        fields = [*self.context.default_headers, *fields, *headers]
         self.send(ResponseStarted(stream, status, fields))
         self.send(ResponseData(stream, body, ended=True))
 
     def response_ended(self, stream: Stream) -> None:
         """The current response is complete: go on with the next request, or close."""
-        if stream is not self.current or self._closing:
+        if stream is not self.current or self.closing:
             return
         self.current = None
         if not self.http.keep_alive or (self.context.draining and not self._queue):
@@ -246,12 +185,13 @@ class HttpConnection(asyncio.Protocol):
         elif self.http.resumable:
             self.data_received(b"")
             return
-        self._set_deadline()
-        self.update_reading()
+        self.set_deadline()
+        if not self.reading:
+            self.update_reading()
 
     def response_failed(self, stream: Stream, *, started: bool) -> None:
         """The application has ended without a complete response."""
-        if stream is not self.current or self._closing:
+        if stream is not self.current or self.closing:
             return
         if started:
             # Nothing else tells every client that what it has is not whole.
@@ -264,49 +204,25 @@ class HttpConnection(asyncio.Protocol):
 
     def upgraded(self, protocol: asyncio.Protocol) -> None:
         """Hand the transport over to another protocol; nothing of this one stays."""
-        self._closing = True
+        self.read(True)
+        self.closing = True
         self.current = self._incoming = None
         self.context.open.discard(self)
         self.context.open.add(cast("OpenConnection", protocol))
-        if not self._reading:
-            self.transport.resume_reading()
         self.transport.set_protocol(protocol)
 
     def update_reading(self) -> None:
         """Read from the peer unless requests or body parts wait for the application."""
         incoming = self._incoming
         waits = bool(self._queue) or (incoming is not None and incoming.full)
-        if waits is self._reading and not self._closing:
-            self._reading = not waits
-            if waits:
-                self.transport.pause_reading()
-            else:
-                self.transport.resume_reading()
-            self._set_deadline()
+        if waits is self.reading:
+            self.read(not waits)
+            self.set_deadline()
 
     # Leaving -------------------------------------------------------------------------------------
 
-    def close(self, *, linger: bool = True) -> None:
-        """Close once everything is sent; with ``linger`` the peer gets time to read it."""
-        if self._closing:
-            return
-        self._closing = True
-        transport = self.transport
-        if linger and not self.secure and transport.can_write_eof():
-            self.deadline = self.context.now + _LINGER
-            if not self._reading:
-                transport.resume_reading()
-            transport.write_eof()
-        else:
-            self.deadline = self.context.now + self.context.config.idle_timeout
-            transport.close()
-
-    def abort(self) -> None:
-        self._closing = True
-        self.transport.abort()
-
     def drain(self) -> None:
-        if self.current is not None or self._closing or self.http.head_pending:
+        if self.current is not None or self.closing or self.http.head_pending:
             return
         now = self.context.now
         if now - self._touched > _DRAIN_SILENCE:
@@ -315,24 +231,24 @@ class HttpConnection(asyncio.Protocol):
             self.deadline = min(self.deadline, now + _DRAIN_SILENCE)
 
     def expire(self) -> None:
-        if self._closing or not self.writable:
+        if self.closing or not self.writable:
             self.abort()
         elif self.current is not None:
             self._on_violation(ViolationReceived(408, "the request's body has stalled"))
             self.deadline = NEVER
         elif self.http.head_pending:
-            self.transport.write(_REQUEST_TIMEOUT)
+            self.transport.write(REQUEST_TIMEOUT)
             self.close()
         else:
             self.close(linger=False)
 
-    def _set_deadline(self) -> None:
-        if self._closing or not self.writable:
+    def set_deadline(self) -> None:
+        if self.closing or not self.writable:
             return
         now, config = self.context.now, self.context.config
         if self.current is not None:
             # Only the peer is timed: the application may take as long as it likes.
-            stalls = self._incoming is not None and not self._incoming.ended and self._reading
+            stalls = self._incoming is not None and not self._incoming.ended and self.reading
             self.deadline = now + config.idle_timeout if stalls else NEVER
         elif self.http.head_pending:
             # Not moved by further bytes: a head has to be complete in time, not to progress.
@@ -341,13 +257,6 @@ class HttpConnection(asyncio.Protocol):
                 self.deadline = now + config.header_timeout
         else:
             self.deadline = now + (_DRAIN_SILENCE if self.context.draining else config.idle_timeout)
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Error"
 
 
 _ON_EVENT: dict[type[Event], Callable[[HttpConnection, Event], None]] = cast(

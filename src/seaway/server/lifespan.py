@@ -47,7 +47,11 @@ class Lifespan:
         if reply is None:
             self._started_without_reply(task)
         elif reply["type"] == "lifespan.startup.failed":
-            await task
+            # It may wait for a shutdown that has nothing to shut down.
+            task.cancel()
+            await asyncio.wait([task])
+            if not task.cancelled():
+                task.exception()
             text = str(reply.get("message", "")).strip()
             summary = text.rpartition("\n")[2] or "it gave no reason"
             raise StartupFailed(f"The application's startup failed: {summary}", text)
@@ -92,6 +96,9 @@ class Lifespan:
 
     async def _send(self, message: Message) -> None:
         reply = self._reply
+        if not message["type"].startswith("lifespan."):
+            # It takes this for a request: it has not asked for a lifespan at all.
+            self._asked = False
         if reply is None or reply.done() or not message["type"].startswith("lifespan."):
             raise RuntimeError(f"Unexpected ASGI message {message['type']!r} in lifespan.")
         reply.set_result(message)

@@ -12,6 +12,7 @@ import socket
 import threading
 from collections.abc import Callable
 
+from seaway.server import logs
 from seaway.server.addresses import bind_all, close_all, tls_context, url
 from seaway.server.application import Announce, Announcement, name_of, print_announcement
 from seaway.server.asgi_types import Application
@@ -78,20 +79,28 @@ class Runner:
     async def _main(self, sockets: list[socket.socket]) -> None:
         self._stop, self._hurry = asyncio.Event(), asyncio.Event()
         self._loop = loop = asyncio.get_running_loop()
-        if threading.current_thread() is threading.main_thread():
-            for number in _STOP_SIGNALS:
-                loop.add_signal_handler(number, self.stop_soon)
+        # Python lets only the main thread handle signals.
+        in_main = threading.current_thread() is threading.main_thread()
+        signals = _STOP_SIGNALS if in_main else ()
+        for number in signals:
+            loop.add_signal_handler(number, self.stop_soon)
         if self.on_loop is not None:
             self.on_loop(loop)
+        try:
+            await self._serve(sockets)
+        finally:
+            # What follows waits for threads of the application: a signal must still end it.
+            for number in signals:
+                loop.remove_signal_handler(number)
+
+    async def _serve(self, sockets: list[socket.socket]) -> None:
         server = Server(self._app, self._config, sockets)
         await server.start()
         urls = [url(sock, tls=self._config.tls) for sock in sockets]
         self._announce(Announcement(urls, 1, self._loop_name, name_of(self._app), server.details))
+        assert self._stop is not None  # noqa: S101 - set in _main, for the type checker
+        assert self._hurry is not None  # noqa: S101 - likewise
         await self._stop.wait()
-        await self._finish(server)
-
-    async def _finish(self, server: Server) -> None:
-        assert self._hurry is not None  # noqa: S101 - set in _main, for the type checker
         stopping = asyncio.ensure_future(server.stop())
         hurry = asyncio.ensure_future(self._hurry.wait())
         await asyncio.wait([stopping, hurry], return_when=asyncio.FIRST_COMPLETED)
@@ -109,4 +118,5 @@ def run(app: Application, config: ServerConfig, *, announce: Announce = print_an
 
     Raises `ConfigurationError`.
     """
+    logs.configure(config)
     Runner(app, config, announce=announce).run()

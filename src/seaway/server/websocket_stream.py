@@ -4,15 +4,14 @@ What lives here: the ASGI WebSocket cycle (ASGI WebSocket, version 2.5), the den
 the extension ``seaway.handoff``.
 What must not: the open connection's bytes (`websocket_sink`).
 
-Until the application takes the connection over, this stream is its handler. Afterwards nothing of
-the stream stays: no scope, no task, no queue.
+Until the application takes the connection over, the stream's inbox is its handler. Afterwards
+nothing of either stays: no scope, no task, no queue.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from typing import TYPE_CHECKING
 
 from seaway.exceptions import CloseCode, ProtocolError
@@ -25,10 +24,10 @@ from seaway.protocol.websocket.handshake import (
     read_request,
 )
 from seaway.server.asgi_types import ClientDisconnected, Message, Scope
-from seaway.server.flow import Gate
 from seaway.server.handoff import EXTENSION, Handler, Sink
 from seaway.server.logs import access_log, log_event, server_log
 from seaway.server.scope import websocket_scope
+from seaway.server.websocket_inbox import Inbox
 from seaway.server.websocket_sink import WebSocketSink
 
 if TYPE_CHECKING:
@@ -40,27 +39,20 @@ _CONNECTING, _DENYING, _OPEN, _OVER = range(4)
 #: An application that is never made to wait would keep the loop to itself: after so many messages
 #: it yields once.
 _MESSAGES_PER_TURN = 32
-#: What a queued message costs beside its bytes, so that empty ones count as well.
-_MESSAGE_OVERHEAD = 64
 _CLOSE = (b"connection", b"close")
 
 
 class WebSocketStream:
-    """The ASGI side of one WebSocket: receive, send, and the handler before `take`."""
+    """The ASGI side of one WebSocket: receive, send and take."""
 
     __slots__ = (
         "_asked",
-        "_closed",
         "_connection",
         "_context",
-        "_gate",
-        "_handler",
         "_handshake",
-        "_queue",
-        "_queued",
+        "_inbox",
         "_request",
         "_sends",
-        "_sink",
         "_state",
         "_status",
         "ended",
@@ -78,16 +70,11 @@ class WebSocketStream:
         self.full = False
         self.task: asyncio.Task[None] | None = None
         self._handshake: Handshake
-        self._sink: WebSocketSink | None = None
-        self._handler: Handler | None = None
+        self._inbox = Inbox(self._context)
         self._state = _CONNECTING
         self._status = 0
         self._asked = False
-        self._closed: tuple[int, str] | None = None
-        self._queue: deque[str | bytes] = deque()
-        self._queued = 0
         self._sends = 0
-        self._gate = Gate()
 
     def start(self) -> None:
         """Run the application for this handshake, or refuse it (RFC 6455 section 4.2)."""
@@ -117,31 +104,11 @@ class WebSocketStream:
 
     def disconnect(self) -> None:
         """The client has given up."""
-        self.on_close(CloseCode.ABNORMAL, "")
+        self._inbox.on_close(CloseCode.ABNORMAL, "")
 
     def lost(self) -> None:
         """The connection is gone."""
         self.disconnect()
-
-    # From the sink, until the application takes over ---------------------------------------------
-
-    def on_message(self, data: str | bytes) -> None:
-        self._queue.append(data)
-        self._queued += len(data) + _MESSAGE_OVERHEAD
-        if self._queued > self._context.config.body_buffer and self._sink is not None:
-            self.full = True
-            self._sink.pause_reading()
-        self._gate.open()
-
-    def on_writable(self) -> None:
-        if self._handler is not None:
-            self._handler.on_writable()
-        self._gate.open()
-
-    def on_close(self, code: int, reason: str) -> None:
-        if self._closed is None:
-            self._closed = (int(code), reason)
-        self._gate.open()
 
     # The application's side ----------------------------------------------------------------------
 
@@ -170,13 +137,13 @@ class WebSocketStream:
         self._finish(failed=failed)
 
     def _finish(self, *, failed: bool) -> None:
-        if self._sink is not None:
+        if self._inbox.sink is not None:
             if failed:
-                self._sink.close(CloseCode.INTERNAL_ERROR)
-            elif self._handler is None:
-                self._sink.close(CloseCode.NORMAL)
+                self._inbox.sink.close(CloseCode.INTERNAL_ERROR)
+            elif not self._inbox.taken:
+                self._inbox.sink.close(CloseCode.NORMAL)
         elif self._state != _OVER:
-            if not failed and self._closed is None:
+            if not failed and self._inbox.closed is None:
                 self._log_failure("incomplete_response" if self._state else "no_response")
             self._http().response_failed(self, started=self._state == _DENYING)
             self._log_refusal(500)
@@ -203,19 +170,13 @@ class WebSocketStream:
         if not self._asked:
             self._asked = True
             return {"type": "websocket.connect"}
-        while not self._queue:
-            if self._closed is not None:
-                code, reason = self._closed
-                return {"type": "websocket.disconnect", "code": code, "reason": reason}
-            await self._gate.wait(self._context.loop)
-        data = self._queue.popleft()
-        self._queued -= len(data) + _MESSAGE_OVERHEAD
-        if self.full and not self._queue and self._sink is not None:
-            self.full = False
-            self._sink.resume_reading()
+        data = await self._inbox.next()
         if isinstance(data, str):
             return {"type": "websocket.receive", "text": data}
-        return {"type": "websocket.receive", "bytes": data}
+        if data is not None:
+            return {"type": "websocket.receive", "bytes": data}
+        code, reason = self._inbox.closed or (CloseCode.ABNORMAL, "")
+        return {"type": "websocket.disconnect", "code": int(code), "reason": reason}
 
     async def send(self, message: Message) -> None:
         """ASGI's send. Raises `ClientDisconnected` once the connection is gone."""
@@ -223,7 +184,7 @@ class WebSocketStream:
         if kind == "websocket.send" and self._state == _OPEN:
             await self._send_message(message)
             return
-        if self._closed is not None:
+        if self._inbox.closed is not None:
             raise ClientDisconnected
         handle = _ON_SEND.get((self._state, kind))
         if handle is None:
@@ -232,17 +193,17 @@ class WebSocketStream:
         await handle(self, message)
 
     async def _send_message(self, message: Message) -> None:
-        sink = self._sink
-        if self._closed is not None or sink is None:
+        sink = self._inbox.sink
+        if self._inbox.closed is not None or sink is None:
             raise ClientDisconnected
         text = message.get("text")
         sink.send(message["bytes"] if text is None else text)
         self._sends += 1
         if not sink.writable:
             while not sink.writable:
-                if self._closed is not None:
+                if self._inbox.closed is not None:
                     raise ClientDisconnected
-                await self._gate.wait(self._context.loop)
+                await self._inbox.changed()
         elif self._sends % _MESSAGES_PER_TURN == 0:
             await asyncio.sleep(0)
 
@@ -259,7 +220,8 @@ class WebSocketStream:
         connection.send(ResponseStarted(self.number, 101, headers))
         transport = connection.transport
         websocket = WebSocketConnection(config.max_message_bytes, deflate)
-        self._sink = sink = WebSocketSink(self._context, transport, websocket, self)
+        sink = WebSocketSink(self._context, transport, websocket, self._inbox)
+        self._inbox.sink = sink
         if config.access_log:
             sink.log_at_close(self._path(), self._client())
         self._state = _OPEN
@@ -268,12 +230,14 @@ class WebSocketStream:
         self._connection = None
         if early:
             sink.data_received(early)
+        if self._context.draining:
+            sink.drain()
 
     async def _close(self, message: Message) -> None:
-        assert self._sink is not None  # noqa: S101 - for the type checker: the state is open
+        assert self._inbox.sink is not None  # noqa: S101 - for the type checker: the state is open
         self._state = _OVER
         code = message.get("code", CloseCode.NORMAL)
-        self._sink.close(code, message.get("reason") or "")
+        self._inbox.sink.close(code, message.get("reason") or "")
 
     async def _refuse(self, _message: Message) -> None:
         """Closed before it was accepted: 403 (ASGI WebSocket, "Close - send event")."""
@@ -299,7 +263,7 @@ class WebSocketStream:
             self._log_refusal(self._status)
             connection.response_ended(self)
         else:
-            while not connection.writable and self._closed is None:
+            while not connection.writable and self._inbox.closed is None:
                 await connection.gate.wait(self._context.loop)
 
     # The handoff ---------------------------------------------------------------------------------
@@ -310,35 +274,16 @@ class WebSocketStream:
         Raises `ClientDisconnected` if the connection is gone already, and RuntimeError before
         ``websocket.accept`` and the second time.
         """
-        sink = self._sink
-        if self._handler is not None:
+        inbox, sink = self._inbox, self._inbox.sink
+        if inbox.taken:
             raise RuntimeError("seaway.handoff was taken already.")
         if sink is None or self._state != _OPEN:
             raise RuntimeError("seaway.handoff needs an accepted, open WebSocket.")
-        if self._closed is not None:
+        if inbox.closed is not None:
             raise ClientDisconnected
-        self._handler = handler
         self._state = _OVER
-        if self._queue:
-            # Until the loop's next turn this stream goes on to queue, so that order holds.
-            self._context.loop.call_soon(self._hand_over, sink, handler)
-        else:
-            self._pass_to(sink, handler)
+        inbox.pass_to(handler, sink)
         return sink
-
-    def _pass_to(self, sink: WebSocketSink, handler: Handler) -> None:
-        sink.handler = handler
-        if self.full:
-            self.full = False
-            sink.resume_reading()
-
-    def _hand_over(self, sink: WebSocketSink, handler: Handler) -> None:
-        """Deliver what came between accept and `take`, then step aside."""
-        queue, self._queue = self._queue, deque()
-        self._pass_to(sink, handler)
-        sink.deliver(queue)
-        if self._closed is not None:
-            sink.report_close()
 
 
 _ON_SEND = {

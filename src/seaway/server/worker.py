@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import os
 import signal
 import socket
@@ -63,6 +64,9 @@ def serve(control: socket.socket, order: Order) -> None:
 
     def report(announcement: Announcement) -> None:
         details = list(announcement.details)
+        # What is loaded by now stays for good: the collector need not look at it ever again.
+        gc.collect()
+        gc.freeze()
         send_line(control, Report(loop=announcement.loop, details=details))
 
     sockets = [socket.socket(fileno=fd) for fd in order.fds]

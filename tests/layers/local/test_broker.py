@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from seaway.layers.local import wire
-from seaway.layers.local.broker import MAX_BUFFER, main
+from seaway.layers.local.broker import main
 from seaway.layers.local.launch import ensure_broker
 from seaway.layers.local.place import Place, find_place
+from seaway.layers.local.session import MAX_BUFFER
 from tests.layers.local.support import Raw
 
 

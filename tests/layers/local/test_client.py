@@ -9,9 +9,10 @@ import pytest
 
 from seaway.exceptions import LayerUnavailable
 from seaway.layers.base import Gap, History
-from seaway.layers.local.broker import MAX_BUFFER
+from seaway.layers.local import wire
 from seaway.layers.local.client import LocalLayer
 from seaway.layers.local.place import Place, find_place
+from seaway.layers.local.session import MAX_BUFFER
 from seaway.testing.layer_contract import KEPT, TOPIC, Process, eventually, started
 from tests.layers.local.support import Worker, broker_pid, frozen, kill_broker, local_layer
 
@@ -270,6 +271,18 @@ async def test_a_watch_that_was_given_up_is_ended(place: Place, start: Start) ->
     await there.layer.publish("another", b"y")
     await here.heard.until(lambda: here.heard.data("another") == [b"y"])
     assert here.heard.data() == []
+
+
+async def test_an_event_that_was_on_its_way_when_its_watch_ended_is_not_heard(start: Start) -> None:
+    here = await start()
+    assert isinstance(here.layer, LocalLayer)
+    position = await here.layer.watch(TOPIC)
+    late = wire.Published(TOPIC, position.epoch, 1, b"x")
+    here.layer.replied(late)
+    assert here.heard.data() == [b"x"]
+    await here.layer.unwatch(TOPIC)
+    here.layer.replied(late)
+    assert here.heard.data() == [b"x"]
 
 
 async def test_a_member_whose_entry_was_given_up_is_not_there(place: Place, start: Start) -> None:

@@ -13,10 +13,10 @@ import pytest
 
 from seaway.exceptions import ConfigurationError, LayerUnavailable
 from seaway.layers.local import launch
-from seaway.layers.local.broker import Seat
 from seaway.layers.local.client import LocalLayer
 from seaway.layers.local.launch import ensure_broker, listens
 from seaway.layers.local.place import Place, find_place
+from seaway.layers.local.seat import Seat
 from seaway.testing.layer_contract import Recorder, eventually, started
 from tests.layers.local.support import SOURCE, broker_lives, broker_pid, kill_broker, local_layer
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 from seaway.exceptions import ConfigurationError, LayerError, LayerUnavailable
@@ -37,6 +37,7 @@ from seaway.layers.local.broker import LINGER
 from seaway.layers.local.launch import ensure_broker
 from seaway.layers.local.link import Link
 from seaway.layers.local.place import Place
+from seaway.layers.local.requests import Requests
 
 logger = logging.getLogger("seaway.layers")
 
@@ -44,33 +45,6 @@ logger = logging.getLogger("seaway.layers")
 FIRST_DELAY, LAST_DELAY = 0.05, 1.0
 #: Bytes of members that one `Enter` carries when they are entered again.
 ENTER_BYTES = 1024 * 1024
-
-Then = Callable[[wire.Answer], None]
-
-
-class _Operation:
-    """One request on its way. Without ``future`` it is the layer's own and dies with its link."""
-
-    __slots__ = ("again", "deadline", "frame", "future", "sent", "then")
-
-    def __init__(
-        self,
-        frame: bytes,
-        deadline: float,
-        future: asyncio.Future[wire.Answer] | None,
-        then: Then | None,
-        again: bool,
-    ) -> None:
-        self.frame = frame
-        self.deadline = deadline
-        self.future = future
-        self.then = then
-        self.again = again
-        self.sent = False
-
-    @property
-    def abandoned(self) -> bool:
-        return self.future is not None and self.future.done()
 
 
 class LocalLayer(Layer):
@@ -84,10 +58,7 @@ class LocalLayer(Layer):
         self._place = place
         self._linger = linger
         self._receiver: Receiver | None = None
-        self._link: Link | None = None
-        self._ids = 0
-        self._pending: dict[int, _Operation] = {}
-        self._out: list[_Operation] = []
+        self._requests: Requests | None = None
         self._watched: set[str] = set()
         self._entered: dict[str, dict[str, bytes]] = {}
         self._ticker: asyncio.TimerHandle | None = None
@@ -101,12 +72,13 @@ class LocalLayer(Layer):
     @property
     def connected(self) -> bool:
         """Whether a broker has been reached and not been lost since."""
-        return self._link is not None
+        return self._requests is not None and self._requests.link is not None
 
     # Life ----------------------------------------------------------------------------------------
 
     async def start(self, receiver: Receiver) -> None:
         self._loop = asyncio.get_running_loop()
+        self._requests = Requests()
         self._receiver = receiver
         try:
             async with asyncio.timeout(self.timeout):
@@ -126,18 +98,16 @@ class LocalLayer(Layer):
         if self._mending is not None:
             self._mending.cancel()
             await asyncio.wait([self._mending])
-        link, self._link = self._link, None
-        for operation in list(self._pending.values()):
-            self._fail(operation, "The layer was closed meanwhile.")
-        self._pending.clear()
-        if link is not None:
-            await link.close(self.timeout)
+        if self._requests is not None:
+            link = self._requests.end("The layer was closed meanwhile.")
+            if link is not None:
+                await link.close(self.timeout)
 
     def forked(self) -> None:
         self._receiver = None
         self._trouble = "left behind by a fork"
-        if self._link is not None:
-            self._link.forked()
+        if self._requests is not None and self._requests.link is not None:
+            self._requests.link.forked()
 
     # Streams -------------------------------------------------------------------------------------
 
@@ -145,29 +115,37 @@ class LocalLayer(Layer):
         check_name(topic)
         check_size(data, self.max_data)
         size, seconds = (history.size, history.seconds) if history is not None else (0, 1.0)
-        request = wire.Publish(self._next_id(), topic, data, size, seconds)
-        return _position(await self._ask(request, again=False))
+        requests = self._started()
+        question = wire.Publish(requests.next_id(), topic, data, size, seconds)
+        return _position(await requests.ask(question, self.timeout, again=False))
 
     async def watch(self, topic: str) -> Position:
-        request = wire.Watch(self._next_id(), check_name(topic))
+        requests = self._started()
+        question = wire.Watch(requests.next_id(), check_name(topic))
+
+        def watched(_: wire.Answer) -> None:
+            # At the moment that the answer is read: events may be right behind it.
+            self._watched.add(topic)
+
         try:
-            # Counted as watched the moment that the answer is read: events may be right behind it.
-            return _position(await self._ask(request, then=lambda _: self._watched.add(topic)))
+            return _position(await requests.ask(question, self.timeout, then=watched))
         except BaseException:
             self._watched.discard(topic)
-            self._tell(wire.Unwatch(self._next_id(), topic))
+            requests.tell(wire.Unwatch(requests.next_id(), topic), self.timeout)
             raise
 
     async def unwatch(self, topic: str) -> None:
         self._watched.discard(check_name(topic))
-        if self._link is not None:
-            await self._ask(wire.Unwatch(self._next_id(), topic))
+        if self.connected:
+            requests = self._started()
+            await requests.ask(wire.Unwatch(requests.next_id(), topic), self.timeout)
 
     async def read(self, topic: str, since: Position, limit: int = 100) -> Page | Gap:
         check_name(topic)
         check_limit(limit)
-        request = wire.Read(self._next_id(), topic, since.epoch, since.offset, limit)
-        answer = await self._ask(request)
+        requests = self._started()
+        question = wire.Read(requests.next_id(), topic, since.epoch, since.offset, limit)
+        answer = await requests.ask(question, self.timeout)
         if isinstance(answer, wire.Missed):
             return Gap(Position(answer.epoch, answer.offset))
         if not isinstance(answer, wire.Events):
@@ -180,7 +158,9 @@ class LocalLayer(Layer):
         return Page(publications, Position(epoch, answer.offset))
 
     async def position(self, topic: str) -> Position:
-        return _position(await self._ask(wire.Where(self._next_id(), check_name(topic))))
+        requests = self._started()
+        question = wire.Where(requests.next_id(), check_name(topic))
+        return _position(await requests.ask(question, self.timeout))
 
     # Presence ------------------------------------------------------------------------------------
 
@@ -188,24 +168,29 @@ class LocalLayer(Layer):
         check_name(topic)
         check_name(member, "member name")
         check_size(info, self.max_data)
+        requests = self._started()
         entered = self._entered.setdefault(topic, {})
         before = entered.get(member)
         entered[member] = info
         try:
-            await self._ask(wire.Enter(self._next_id(), topic, {member: info}))
+            question = wire.Enter(requests.next_id(), topic, {member: info})
+            await requests.ask(question, self.timeout)
         except BaseException:
-            self._undo_enter(topic, member, info, before)
+            self._undo_enter(requests, topic, member, info, before)
             raise
 
     async def leave(self, topic: str, member: str) -> None:
         check_name(topic)
         check_name(member, "member name")
         self._forget_member(topic, member)
-        if self._link is not None:
-            await self._ask(wire.Leave(self._next_id(), topic, member))
+        if self.connected:
+            requests = self._started()
+            await requests.ask(wire.Leave(requests.next_id(), topic, member), self.timeout)
 
     async def members(self, topic: str) -> dict[str, bytes]:
-        answer = await self._ask(wire.Members(self._next_id(), check_name(topic)))
+        requests = self._started()
+        question = wire.Members(requests.next_id(), check_name(topic))
+        answer = await requests.ask(question, self.timeout)
         if not isinstance(answer, wire.Present):
             raise _unexpected(answer)
         return dict(answer.members)
@@ -217,80 +202,24 @@ class LocalLayer(Layer):
             if not entered:
                 del self._entered[topic]
 
-    def _undo_enter(self, topic: str, member: str, info: bytes, before: bytes | None) -> None:
+    def _undo_enter(
+        self, requests: Requests, topic: str, member: str, info: bytes, before: bytes | None
+    ) -> None:
         """The caller was told that it failed: the broker must not believe otherwise."""
         if self._entered.get(topic, {}).get(member) is not info:
             return
         if before is None:
             self._forget_member(topic, member)
-            self._tell(wire.Leave(self._next_id(), topic, member))
+            requests.tell(wire.Leave(requests.next_id(), topic, member), self.timeout)
         else:
             self._entered[topic][member] = before
-            self._tell(wire.Enter(self._next_id(), topic, {member: before}))
+            question = wire.Enter(requests.next_id(), topic, {member: before})
+            requests.tell(question, self.timeout)
 
-    # Requests ------------------------------------------------------------------------------------
-
-    def _next_id(self) -> int:
-        self._ids += 1
-        return self._ids
-
-    async def _ask(
-        self,
-        request: wire.Publish | wire.Watch | wire.Unwatch | wire.Where | wire.Read | wire.Enter
-        | wire.Leave | wire.Members,
-        *,
-        then: Then | None = None,
-        again: bool = True,
-    ) -> wire.Answer:  # fmt: skip
-        """Send a request and wait for its answer, over a loss of the broker if need be."""
-        if self._receiver is None:
+    def _started(self) -> Requests:
+        if self._receiver is None or self._requests is None:
             raise LayerUnavailable(f"The layer is {self._trouble}.")
-        future: asyncio.Future[wire.Answer] = self._loop.create_future()
-        deadline = self._loop.time() + self.timeout
-        operation = _Operation(wire.frame(request), deadline, future, then, again)
-        self._pending[request.id] = operation
-        if self._link is not None:
-            self._send(operation)
-        try:
-            return await future
-        finally:
-            self._pending.pop(request.id, None)
-
-    def _tell(
-        self,
-        request: wire.Watch | wire.Unwatch | wire.Enter | wire.Leave | wire.Renew,
-        then: Then | None = None,
-    ) -> None:
-        """Send a request of the layer's own. Without a link there is nobody who has to know."""
-        if self._link is not None:
-            deadline = self._loop.time() + self.timeout
-            operation = _Operation(wire.frame(request), deadline, None, then, again=False)
-            self._pending[request.id] = operation
-            self._send(operation)
-
-    def _send(self, operation: _Operation) -> None:
-        """Requests of one turn of the loop are written at once."""
-        if not self._out:
-            self._loop.call_soon(self._flush)
-        self._out.append(operation)
-
-    def _flush(self) -> None:
-        out, self._out = self._out, []
-        if self._link is None:
-            return
-        frames: list[bytes] = []
-        for operation in out:
-            if not operation.abandoned:
-                frames.append(operation.frame)
-                operation.sent = True
-        self._link.write(b"".join(frames))
-
-    def _fail(self, operation: _Operation, reason: str) -> None:
-        if operation.future is None or operation.future.done():
-            return
-        if not operation.again and operation.sent:
-            reason += " Whether the event was published is not known."
-        operation.future.set_exception(LayerUnavailable(reason))
+        return self._requests
 
     # What the broker says (link.LinkOwner) -------------------------------------------------------
 
@@ -300,19 +229,8 @@ class LocalLayer(Layer):
             # An event of a topic that is unwatched, or about to be watched anew, is of no interest.
             if reply.topic in self._watched:
                 self._announce(reply)
-            return
-        operation = self._pending.pop(reply.id, None)
-        if operation is None:
-            return
-        future = operation.future
-        if isinstance(reply, wire.Refused):
-            if future is not None and not future.done():
-                future.set_exception(LayerError(reply.reason))
-        elif not operation.abandoned:
-            if operation.then is not None:
-                operation.then(reply)
-            if future is not None:
-                future.set_result(reply)
+        elif self._requests is not None:
+            self._requests.answered(reply)
 
     def _announce(self, news: wire.Published | wire.Changed) -> None:
         receiver = self._receiver
@@ -330,19 +248,12 @@ class LocalLayer(Layer):
 
     def lost(self, link: Link) -> None:
         """LinkOwner: reconnect, unless it was never in use or we hung up ourselves."""
-        if link is not self._link:
+        requests = self._requests
+        if requests is None or link is not requests.link:
             return
-        self._link = None
         self._trouble = "the connection was lost"
-        self._out.clear()
         logger.warning("lost the %s; reconnecting", self.describe())
-        for id_, operation in list(self._pending.items()):
-            if operation.future is None:
-                del self._pending[id_]
-            elif operation.sent and not operation.again:
-                self._fail(operation, "The connection to the broker was lost.")
-            else:
-                operation.sent = False
+        requests.lost()
         self._mending = self._loop.create_task(self._mend())
 
     # Connecting ----------------------------------------------------------------------------------
@@ -370,14 +281,21 @@ class LocalLayer(Layer):
         logger.info("back at the %s", self.describe())
 
     async def _connect(self) -> None:
+        requests = self._started()
         self._place.prepare()
         try:
             link = await self._dial()
         except (FileNotFoundError, ConnectionRefusedError):
-            launch = partial(ensure_broker, self._place, timeout=self.timeout, linger=self._linger)
-            await self._loop.run_in_executor(None, launch)
+            await self._launch()
             link = await self._dial()
-        self._resume(link)
+        requests.resume(link, lambda: self._tell_again(requests))
+
+    async def _launch(self) -> None:
+        launch = partial(ensure_broker, self._place, timeout=self.timeout, linger=self._linger)
+        try:
+            await self._loop.run_in_executor(None, launch)
+        except RuntimeError as error:  # no thread can be had: the interpreter is about to exit
+            raise LayerUnavailable(str(error)) from error
 
     async def _dial(self) -> Link:
         link = Link(self, self.lease)
@@ -392,14 +310,12 @@ class LocalLayer(Layer):
             raise ConnectionResetError("The broker hung up after the greeting.")
         return link
 
-    def _resume(self, link: Link) -> None:
-        self._link = link
-        waiting = list(self._pending.values())
-        self._enter_again()
+    def _tell_again(self, requests: Requests) -> None:
+        """What a broker that knows nothing of us has to know, before anything else is asked."""
+        self._enter_again(requests)
         for topic in self._watched:
-            self._tell(wire.Watch(self._next_id(), topic), partial(self._watched_again, topic))
-        for operation in waiting:
-            self._send(operation)
+            question = wire.Watch(requests.next_id(), topic)
+            requests.tell(question, self.timeout, partial(self._watched_again, topic))
 
     def _watched_again(self, topic: str, answer: wire.Answer) -> None:
         if topic in self._watched and self._receiver is not None:
@@ -408,36 +324,30 @@ class LocalLayer(Layer):
             except Exception:
                 logger.exception("the receiver failed on the restored %s", topic)
 
-    def _enter_again(self) -> None:
+    def _enter_again(self, requests: Requests) -> None:
         for topic, members in self._entered.items():
             for part in _portions(members):
-                self._tell(wire.Enter(self._next_id(), topic, part))
+                requests.tell(wire.Enter(requests.next_id(), topic, part), self.timeout)
 
     # Time ----------------------------------------------------------------------------------------
 
     def _tick(self) -> None:
         """One timer for all time-outs and for the signs of life."""
-        now = self._loop.time()
         self._ticker = self._loop.call_later(min(self.timeout / 5, self.lease / 6), self._tick)
-        for id_, operation in list(self._pending.items()):
-            if operation.deadline > now:
-                break  # in order of deadline, since all have the same time-out
-            del self._pending[id_]
-            if operation.future is not None:
-                self._fail(operation, self._unreachable())
-            elif self._link is not None:
-                self._link.abort()  # it does not even take our sign of life
-        if self._link is not None and now >= self._next_renewal:
+        requests = self._started()
+        requests.time_out(self._unreachable())
+        now = self._loop.time()
+        if self.connected and now >= self._next_renewal:
             self._next_renewal = now + self.lease / 3
-            self._tell(wire.Renew(self._next_id()), self._renewed)
+            requests.tell(wire.Renew(requests.next_id()), self.timeout, self._renewed)
 
     def _renewed(self, answer: wire.Answer) -> None:
         if isinstance(answer, wire.Renewed) and not answer.kept:
             logger.warning("this process was silent for too long; its members enter again")
-            self._enter_again()
+            self._enter_again(self._started())
 
     def _unreachable(self) -> str:
-        if self._link is not None:
+        if self.connected:
             return f"The {self.describe()} did not answer within {self.timeout:g} s."
         return f"The {self.describe()} cannot be reached: {self._trouble.rstrip('.')}."
 

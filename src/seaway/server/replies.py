@@ -1,0 +1,43 @@
+"""What the server answers by itself, when no application is asked or none has answered.
+
+What lives here: the words and headers of those responses.
+What must not: decisions about when to send them (`connection`).
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from seaway.protocol.events import Headers
+
+Header = tuple[bytes, bytes]
+
+#: For a head that did not arrive in time: no request yet that `protocol.http1` could answer.
+REQUEST_TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+#: For a connection over the limit, before anything of it is read.
+OVERLOADED = (
+    b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 5\r\n"
+    b"content-length: 0\r\n\r\n"
+)
+
+
+def plain_response(status: int, reason: str = "") -> tuple[Headers, bytes]:
+    """Headers and body of a text that says the status and, if there is one, the reason.
+
+    With ``connection: close``: these responses end their connection.
+    """
+    text = f"{status} {_phrase(status)}"
+    body = f"{text}: {reason}\n".encode() if reason else f"{text}\n".encode()
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+    ]
+    return headers, body
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"

@@ -1,0 +1,128 @@
+"""The server's end of one accepted socket, whatever HTTP version is spoken over it.
+
+What lives here: admission, flow control both ways, and closing so that the peer can read our last
+words.
+What must not: bytes of a protocol, requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+from seaway.server.context import NEVER, Context
+from seaway.server.flow import Gate
+from seaway.server.replies import OVERLOADED
+from seaway.server.scope import Peer, addresses
+
+#: Seconds that a connection is kept half open so that the peer can read our last words: a close
+#: with unread input makes the kernel send a reset, which may overtake them (RFC 9112 section 9.6).
+_LINGER = 2.0
+
+
+class SocketEnd(asyncio.Protocol):
+    """A connection until it closes or is handed to another protocol."""
+
+    __slots__ = (
+        "client",
+        "closing",
+        "context",
+        "deadline",
+        "gate",
+        "reading",
+        "secure",
+        "server",
+        "transport",
+        "writable",
+    )
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.deadline = NEVER
+        self.transport: asyncio.Transport
+        self.client: Peer = None
+        self.server: Peer = None
+        self.secure = False
+        #: True from the moment when nothing more is to be read or answered.
+        self.closing = False
+        self.reading = True
+        #: False while the transport holds more unsent bytes than ``write_buffer``.
+        self.writable = True
+        #: Opens when `writable` turns True, and when the connection is lost.
+        self.gate = Gate()
+
+    def set_deadline(self) -> None:
+        """Set `deadline` by what is awaited from the peer now."""
+        raise NotImplementedError
+
+    # From the transport --------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        context = self.context
+        self.transport = cast("asyncio.Transport", transport)
+        if len(context.open) >= context.config.max_connections:
+            context.refused += 1
+            self.closing = True
+            self.transport.write(OVERLOADED)
+            self.transport.close()
+            return
+        self.client, self.server = addresses(transport)
+        self.secure = transport.get_extra_info("ssl_object") is not None
+        self.transport.set_write_buffer_limits(context.config.write_buffer, 0)
+        context.open.add(self)
+        self.deadline = context.now + context.config.header_timeout
+
+    def pause_writing(self) -> None:
+        self.writable = False
+        self.deadline = self.context.now + self.context.config.idle_timeout
+
+    def resume_writing(self) -> None:
+        self.writable = True
+        if not self.closing:
+            self.set_deadline()
+        self.gate.open()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closing = True
+        self.context.left(self)
+        self.gate.open()
+
+    # For the protocol ----------------------------------------------------------------------------
+
+    def read(self, on: bool) -> None:
+        """Read from the peer, or leave what it sends in the kernel."""
+        if on is self.reading or self.closing:
+            return
+        self.reading = on
+        if on:
+            self.transport.resume_reading()
+        else:
+            self.transport.pause_reading()
+
+    def close(self, *, linger: bool = True) -> None:
+        """Close once everything is sent; with ``linger`` the peer gets time to read it."""
+        if self.closing:
+            return
+        # What the peer still sends is read, so that its kernel goes on to listen, and dropped.
+        self.read(True)
+        self.closing = True
+        transport = self.transport
+        if linger and not self.secure and transport.can_write_eof():
+            self.deadline = self.context.now + _LINGER
+            transport.write_eof()
+        else:
+            self.deadline = self.context.now + self.context.config.idle_timeout
+            transport.close()
+
+    def abort(self) -> None:
+        """Close at once; unsent bytes are lost."""
+        self.closing = True
+        self.transport.abort()
+
+    def expire(self) -> None:
+        """The deadline has passed. What a subclass awaits from the peer is its own affair."""
+        self.abort()
+
+    def drain(self) -> None:
+        """The server is going. When to close is the subclass's affair."""
+        raise NotImplementedError
