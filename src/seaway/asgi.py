@@ -15,6 +15,7 @@ import django
 from seaway.conf import layer_home, seaway_settings
 from seaway.connections.registry import ConnectionRegistry, Limits
 from seaway.http import get_http_application
+from seaway.server.handoff import DRAIN
 from seaway.transports.fallback import serve_fallback, served_here
 from seaway.transports.relay import Receive, Send
 from seaway.transports.sessions import Sessions
@@ -70,7 +71,7 @@ class Application:
         state = scope.get("state")
         if state is not None:
             state["seaway.describe"] = [f"layer: {sessions.registry.hub.layer.describe()}"]
-            state["seaway.drain"] = [sessions.drain]
+            state[DRAIN] = [sessions.drain]
         await send({"type": "lifespan.startup.complete"})
         await receive()  # lifespan.shutdown
         await self.close()

@@ -139,8 +139,6 @@ class Site:
         return reply.json
 
     def stop(self) -> None:
-        for line in self.lines:
-            line.close()
         self.process.send_signal(signal.SIGTERM)
         try:
             self.process.wait(PATIENCE)
@@ -148,6 +146,9 @@ class Site:
             self.process.kill()
             self.process.wait()
             raise
+        finally:
+            for line in self.lines:
+                line.close()
 
 
 @contextlib.contextmanager
