@@ -24,8 +24,10 @@ from seaway.protocol.events import (
 )
 from seaway.protocol.http1 import Http1Connection
 from seaway.server.context import NEVER, Context, OpenConnection
+from seaway.server.handoff import Farewell, Framing, Handler
 from seaway.server.http_stream import HttpStream
 from seaway.server.replies import REQUEST_TIMEOUT, Header, plain_response
+from seaway.server.response_sink import ResponseSink
 from seaway.server.socket_end import SocketEnd
 from seaway.server.websocket_stream import WebSocketStream
 
@@ -41,6 +43,9 @@ Stream = HttpStream | WebSocketStream
 
 class HttpConnection(SocketEnd):
     """The server's end of one connection that speaks HTTP/1.1."""
+
+    #: Whether a response's body may be handed to a sink (the extension ``seaway.handoff``).
+    hands_over = True
 
     __slots__ = (
         "_head_seen",
@@ -201,6 +206,25 @@ class HttpConnection(SocketEnd):
         else:
             self.respond(stream.number, 500)
             self.close()
+
+    def hand_over(
+        self, start: ResponseStarted, handler: Handler, framing: Framing, farewell: Farewell
+    ) -> ResponseSink:
+        """Send the current response's head, and leave its body and this connection to a sink.
+
+        Raises `ResponseError` for a response whose length is fixed.
+        """
+        # Nothing that the client sends behind it will be answered.
+        head = self.http.send(
+            ResponseStarted(start.stream, start.status, [*start.headers, (b"connection", b"close")])
+        )
+        coding = self.http.coding
+        self.transport.write(head)
+        sink = ResponseSink(self.context, self.transport, handler, framing, farewell, coding)
+        self.upgraded(sink)
+        if self.context.draining:
+            self.context.loop.call_soon(sink.drain)
+        return sink
 
     def upgraded(self, protocol: asyncio.Protocol) -> None:
         """Hand the transport over to another protocol; nothing of this one stays."""

@@ -9,10 +9,10 @@ connection's `Sink` and returns from its coroutine: the connection stays open an
 to the handler, with no task and no queue of its own. Messages that arrived between accept and
 ``take`` reach the handler in order, after ``take`` has returned.
 
-On an HTTP scope it is ``take(handler, framing, farewell)``, after ``http.response.start`` and before
-any body: from now on the response's body is what is written to the sink. ``framing`` makes a message
-into the body's bytes (the sink's own framing adds what HTTP needs around them), and ``farewell``
-makes the last bytes from a close code and a reason. ``on_message`` is never called.
+On an HTTP scope it is ``take(handler, framing, farewell)``, after ``http.response.start`` and
+before any body: from now on the response's body is what is written to the sink. ``framing`` makes a
+message into the body's bytes (the sink's own framing adds what HTTP needs around them), and
+``farewell`` makes the last bytes from a close code and a reason. ``on_message`` is never called.
 
 ``scope["state"]["seaway.drain"]``, a list left there by the application's lifespan, holds functions
 that the server calls when it begins to drain: what has not been handed off has to end by itself.

@@ -19,6 +19,7 @@ from seaway.protocol.events import (
 )
 from seaway.server.asgi_types import ClientDisconnected, Message
 from seaway.server.flow import Gate
+from seaway.server.handoff import EXTENSION, Farewell, Framing, Handler, Sink
 from seaway.server.logs import access_log, log_event, server_log
 from seaway.server.scope import http_scope
 
@@ -146,6 +147,8 @@ class HttpStream:
                 connection.server,
                 secure=connection.secure,
             )
+            if connection.hands_over:
+                scope["extensions"][EXTENSION] = {"take": self.take}
             await context.app(scope, self.receive, self.send)
         except (ClientDisconnected, asyncio.CancelledError) as ending:
             error = ending
@@ -260,6 +263,22 @@ class HttpStream:
             self.full = False
             self._wake()
             connection.response_ended(self)
+
+    def take(self, handler: Handler, framing: Framing, farewell: Farewell) -> Sink:
+        """``seaway.handoff``: the body is the sink's from now on.
+
+        Raises `ClientDisconnected` if the client is gone already, and RuntimeError before
+        ``http.response.start`` and after the first part of the body.
+        """
+        if self._state != _HELD:
+            raise RuntimeError(f"seaway.handoff was taken {_STANDS[self._state]}.")
+        if self._peer:
+            raise ClientDisconnected
+        start = ResponseStarted(self.number, self._status, self._headers)
+        sink = self._connection.hand_over(start, handler, framing, farewell)
+        self._state = _COMPLETE
+        self._body.clear()
+        return sink
 
     async def _pace(self) -> None:
         """Wait while the client does not keep up, and let others have their turn."""

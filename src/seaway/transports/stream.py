@@ -13,12 +13,9 @@ from typing import Any
 
 from seaway.exceptions import CloseCode
 from seaway.protocol import sse
-from seaway.server.handoff import EXTENSION, Framing, Handler, Sink
+from seaway.server.handoff import EXTENSION, Farewell, Framing, Handler, Sink
 from seaway.transports.http import LIVE, Headers, Scope
 from seaway.transports.relay import HIGH_WATER, Receive, Send
-
-#: What is written last: from a close code and a reason to framed bytes.
-Farewell = Callable[[int, str], bytes]
 
 
 class StreamSink:

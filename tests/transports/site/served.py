@@ -44,6 +44,7 @@ class Line:
 
     def __init__(self, port: int) -> None:
         self.http = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+        self._stream: socket.socket | None = None
         self.pid = int(self.request("GET", "/pid").body)
 
     def request(
@@ -56,13 +57,15 @@ class Line:
     def stream(self, path: str, headers: dict[str, str] | None = None) -> http.client.HTTPResponse:
         """A response whose body has no end."""
         self.http.request("GET", path, headers=headers or {})
+        self._stream = self.http.sock
         return self.http.getresponse()
 
     def close(self) -> None:
         # A response that is being read holds the socket open.
-        if self.http.sock is not None:
-            with contextlib.suppress(OSError):
-                self.http.sock.shutdown(socket.SHUT_RDWR)
+        for each in (self.http.sock, self._stream):
+            if each is not None:
+                with contextlib.suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
         self.http.close()
 
 
