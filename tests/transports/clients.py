@@ -149,6 +149,11 @@ class TopicClient:
         #: What is sent goes through another worker than the connection's.
         self.up = site.line(other_than=self.pid)
 
+    @property
+    def lost(self) -> bool:
+        """Whether the connection is known to have ended."""
+        raise NotImplementedError
+
     def send(self, *messages: dict[str, Any], **changes: Any) -> Reply:
         """One POST with messages; ``changes`` are to its body."""
         self.number += 1
@@ -231,11 +236,15 @@ class PollClient(TopicClient):
     def __init__(self, site: Site, pid: int | None = None, cookie: str = "") -> None:
         super().__init__(site, pid, cookie)
         self.ack = 0
-        self.lost = False
+        self._over = False
         self.polls = 0
         self._lines = [self.line, site.line(other_than=self.pid)]
         self._hear(self.poll(self.line, ticket=""))
         threading.Thread(target=self._run, daemon=True).start()
+
+    @property
+    def lost(self) -> bool:
+        return self._over
 
     def poll(self, line: Line, **changes: Any) -> Reply:
         self.polls += 1
@@ -244,13 +253,13 @@ class PollClient(TopicClient):
 
     def _run(self) -> None:
         with contextlib.suppress(OSError, http.client.HTTPException, AttributeError):
-            while self.closed_with is None and not self.lost:
+            while self.closed_with is None and not self._over:
                 self._hear(self.poll(self._lines[self.polls % 2]))
-        self.lost = True
+        self._over = True
 
     def _hear(self, reply: Reply) -> None:
         if reply.status != 200:
-            self.lost = True
+            self._over = True
             return
         answer = reply.json
         self.ticket = answer["ticket"]
@@ -260,6 +269,6 @@ class PollClient(TopicClient):
         self.closed_with = answer.get("close")
 
     def close(self) -> None:
-        self.lost = True
+        self._over = True
         super().close()
         self._lines[1].close()

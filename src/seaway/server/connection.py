@@ -208,16 +208,12 @@ class HttpConnection(SocketEnd):
             self.close()
 
     def hand_over(
-        self, start: ResponseStarted, handler: Handler, framing: Framing, farewell: Farewell
+        self, head: bytes, handler: Handler, framing: Framing, farewell: Farewell
     ) -> ResponseSink:
-        """Send the current response's head, and leave its body and this connection to a sink.
+        """Write the current response's head, and leave its body and this connection to a sink.
 
         Raises `ResponseError` for a response whose length is fixed.
         """
-        # Nothing that the client sends behind it will be answered.
-        head = self.http.send(
-            ResponseStarted(start.stream, start.status, [*start.headers, (b"connection", b"close")])
-        )
         coding = self.http.coding
         self.transport.write(head)
         sink = ResponseSink(self.context, self.transport, handler, framing, farewell, coding)

@@ -274,8 +274,12 @@ class HttpStream:
             raise RuntimeError(f"seaway.handoff was taken {_STANDS[self._state]}.")
         if self._peer:
             raise ClientDisconnected
-        start = ResponseStarted(self.number, self._status, self._headers)
-        sink = self._connection.hand_over(start, handler, framing, farewell)
+        # The connection ends with this response: its body ends only then.
+        headers = [*self._headers, _CLOSE]
+        connection = self._connection
+        head = connection.http.send(ResponseStarted(self.number, self._status, headers))
+        self._state = _STARTED
+        sink = connection.hand_over(head, handler, framing, farewell)
         self._state = _COMPLETE
         self._body.clear()
         return sink
