@@ -45,11 +45,12 @@ class Upload(msgspec.Struct, frozen=True, array_like=True):
     """The messages of one POST, and its place among the client's POSTs, from 1.
 
     A POST that is repeated (by a proxy, a browser, a client that got no answer) has the same
-    number, so that its messages take effect once.
+    number, so that its messages take effect once. ``close``: the client goes.
     """
 
     number: int
     messages: list[bytes]
+    close: bool = False
 
 
 class Question(msgspec.Struct, frozen=True, array_like=True):
@@ -108,6 +109,8 @@ class Session:
         try:
             for message in upload.messages:
                 connection.on_message(message)
+            if upload.close:
+                self.sink.close(CloseCode.GOING_AWAY, "the client goes")
         except Exception:
             logger.exception("a message could not be handled")
             self.sink.close(CloseCode.INTERNAL_ERROR)

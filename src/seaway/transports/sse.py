@@ -96,6 +96,7 @@ class _Send(msgspec.Struct, frozen=True):
     ticket: str
     number: Annotated[int, msgspec.Meta(ge=1)]
     messages: list[msgspec.Raw]
+    close: bool = False
 
 
 _send = msgspec.json.Decoder(_Send)
@@ -107,7 +108,7 @@ async def serve_send(sessions: Sessions, scope: Scope, receive: Receive, send: S
     check_origin(scope)
     body = decode_body(await read_body(receive, MAX_BODY), _send)
     ticket = ticket_of(scope, body.ticket)
-    upload = Upload(body.number, [bytes(message) for message in body.messages])
+    upload = Upload(body.number, [bytes(message) for message in body.messages], body.close)
     answer = await sessions.ask(ticket, upload)
     if answer.taken is Taken.BUSY:
         words = "This connection has too many unanswered requests: send the same again soon."
