@@ -146,8 +146,8 @@ class TopicClient:
         self.line = site.line(pid)
         #: Which worker has the connection.
         self.pid = self.line.pid
-        #: What is sent goes through another worker than the connection's.
-        self.up = site.line(other_than=self.pid)
+        #: What is sent goes through another worker than the connection's, if there is one.
+        self.up = site.line(other_than=self.pid if site.workers > 1 else None)
 
     @property
     def lost(self) -> bool:
@@ -238,7 +238,7 @@ class PollClient(TopicClient):
         self.ack = 0
         self._over = False
         self.polls = 0
-        self._lines = [self.line, site.line(other_than=self.pid)]
+        self._lines = [self.line, site.line(self.up.pid)]
         self._hear(self.poll(self.line, ticket=""))
         threading.Thread(target=self._run, daemon=True).start()
 

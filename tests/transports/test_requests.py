@@ -260,8 +260,35 @@ def test_a_batch_that_was_never_made_ends_in_410(poller: PollClient) -> None:
     assert poller.poll(poller.up, ack=7).status == 410
 
 
+def test_what_waits_for_a_poll_is_bounded_and_nothing_is_lost(
+    site: Site, poller: PollClient
+) -> None:
+    """Over the high-water mark the hub keeps the poller's cursor instead of a buffer."""
+    topic = f"rooms/bounded-{poller.pid}"
+    join = {"type": "join", "id": 1, "topic": topic}
+    joined = poller.poll(poller.line, number=1, messages=[join]).json
+    ack = joined["batch"]
+    heard: list[int] = []
+    sizes: list[int] = []
+    text = "x" * 2000
+    event = {"topic": topic, "event": "said", "data": text}
+    key = {"Authorization": "Bearer a-key-for-tests-that-is-long-enough-0123456789"}
+    assert site.line().request("POST", "/seaway/publish", [event] * 150, key).status == 200
+    while len(heard) < 150:
+        reply = poller.poll(poller.line, ack=ack)
+        answer = reply.json
+        ack = answer["batch"]
+        sizes.append(len(reply.body))
+        heard += [each["offset"] for each in answer["messages"] if each["type"] == "event"]
+    assert heard == list(range(1, 151))
+    assert max(sizes) < 150_000
+    assert len(sizes) > 2
+
+
 def test_who_does_not_poll_is_gone(site: Site, poller: PollClient) -> None:
-    """PING_SECONDS is 2 here: a poll waits 1.6 s, and the next is expected within 3.2 s."""
+    """PING_SECONDS is 2 here: a poll waits 1.6 s, and the next is expected within 3.2 s; the very
+    first within 10 s."""
+    poller.poll(poller.line)
     deadline = time.monotonic() + 30
     while poller.send(number=1).status == 204 and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -34,6 +34,9 @@ from seaway.transports.relay import HIGH_WATER, Receive, Send, line_frame
 from seaway.transports.sessions import Answer, Session, Sessions, Taken, Upload
 from seaway.transports.sse import MAX_BODY, check_open, gone, ticket_of
 
+#: Seconds within which a new client polls for the first time: it has no reason to wait.
+FIRST_POLL_SECONDS = 10.0
+
 
 class PollSink:
     """What waits for a polling client.
@@ -160,7 +163,7 @@ class PollSession(Session):
     def __init__(self, sessions: Sessions, connection: Connection) -> None:
         super().__init__(sessions, connection)
         self.sink = PollSink(self)
-        self._expect()
+        self.due = sessions.now() + FIRST_POLL_SECONDS
         connection.start(self.sink)
         sessions.add(self)
 
@@ -168,7 +171,8 @@ class PollSession(Session):
         try:
             return await self.sink.poll(ack, self.sessions.quiet_seconds)
         finally:
-            self._expect()
+            if ack:
+                self._expect()
 
     def tick(self, now: float) -> None:
         if self.sink.polled:

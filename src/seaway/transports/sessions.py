@@ -26,6 +26,9 @@ from seaway.transports.ticket import Ticket, holder_of
 
 logger = logging.getLogger("seaway.transports")
 
+#: Connections of one process that may wait to be polled or read: unlike a socket, one costs a
+#: stranger no more than a request.
+MOST_SESSIONS = 10_000
 #: Seconds between two looks at what is due.
 _TICK = 1.0
 #: The part of ``PING_SECONDS`` after which a silent server says something: before its client, who
@@ -161,6 +164,11 @@ class Sessions:
     def quiet_seconds(self) -> float:
         """How long nothing at all may go down a connection; also how long a poll waits."""
         return self.registry.limits.ping_seconds * _BEFORE_PING
+
+    @property
+    def full(self) -> bool:
+        """Whether no more can be taken in."""
+        return len(self._table) >= MOST_SESSIONS
 
     def now(self) -> float:
         return self._loop.time()

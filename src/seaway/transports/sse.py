@@ -132,7 +132,12 @@ def gone() -> Refusal:
 
 
 def check_open(sessions: Sessions) -> None:
-    """Raises `Refusal` (503) while the server goes: another process will take the client."""
+    """Raises `Refusal` (503) while the server goes, or is full: another process may take the
+    client."""
     if sessions.draining:
         again = [(b"retry-after", b"1"), (b"connection", b"close")]
         raise Refusal(503, "restarting", "This process is about to end: try again.", headers=again)
+    if sessions.full:
+        later = [(b"retry-after", b"10")]
+        words = "This process has as many connections as it can take: try again later."
+        raise Refusal(503, "overloaded", words, headers=later)

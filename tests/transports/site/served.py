@@ -24,6 +24,11 @@ import seaway
 
 ROOT = Path(__file__).resolve().parents[3]
 SOURCE = Path(seaway.__file__).parent.parent
+APPLICATION = "tests.transports.site.asgi:application"
+SEAWAY = (
+    f"seaway.server.cli serve {APPLICATION} --bind=127.0.0.1:{{port}} --workers={{workers}} "
+    "--drain-timeout=10"
+)
 #: Seconds that anything may take before a test gives up; far more than it needs.
 PATIENCE = 30.0
 
@@ -83,20 +88,23 @@ class Reply:
 
 
 class Site:
-    """``seaway serve`` for the project."""
+    """``seaway serve`` for the project, or another ASGI server.
 
-    def __init__(self, directory: Path, *, workers: int = 2, **environment: str) -> None:
+    :param command: the module of the server and its options; ``{port}`` stands for the port.
+    """
+
+    def __init__(
+        self, directory: Path, *, workers: int = 2, command: str = SEAWAY, **environment: str
+    ) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/"
         self.log = directory / f"server-{self.port}.log"
         self.lines: list[Line] = []
-        self.command = [
-            *(sys.executable, "-m", "seaway.server.cli", "serve"),
-            "tests.transports.site.asgi:application",
-            *(f"--bind=127.0.0.1:{self.port}", f"--workers={workers}", "--drain-timeout=10"),
-        ]
+        self.workers = workers
+        options = command.format(port=self.port, workers=workers).split()
+        self.command = [sys.executable, "-m", *options]
         self.environment = {
             **os.environ,
             "PYTHONPATH": f"{SOURCE}{os.pathsep}{ROOT}",
@@ -155,11 +163,11 @@ class Site:
 
 
 @contextlib.contextmanager
-def serving(*, workers: int = 2, **environment: str) -> Iterator[Site]:
+def serving(*, workers: int = 2, command: str = SEAWAY, **environment: str) -> Iterator[Site]:
     """A site of its own; its log shows no traceback at the end."""
     # Short: the path of the broker's socket has to fit into 107 bytes.
     with tempfile.TemporaryDirectory(prefix="sw-") as directory:
-        site = Site(Path(directory), workers=workers, **environment)
+        site = Site(Path(directory), workers=workers, command=command, **environment)
         try:
             yield site
         finally:
