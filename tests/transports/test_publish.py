@@ -127,6 +127,16 @@ async def test_without_keys_there_is_nothing() -> None:
     assert refused.value.status == 404
 
 
+async def test_an_empty_key_opens_nothing() -> None:
+    scope = {"method": "POST", "headers": [(b"authorization", b"Bearer ")]}
+    with (
+        override_settings(SEAWAY={"LAYER": "memory://", "PUBLISH_KEYS": [""]}),
+        pytest.raises(Refusal) as refused,
+    ):
+        await publish.serve_publish(scope, _nothing, _nothing)
+    assert refused.value.status == 401
+
+
 async def _nothing(*_: Any) -> Any:
     raise AssertionError("nothing is read and nothing is answered")
 

@@ -15,7 +15,7 @@ import pytest
 
 from seaway.dialects.event_stream import EVENT_STREAM, event_id, position_of
 from seaway.layers.base import Position, Publication
-from tests.transports.clients import EventReader, Stream
+from tests.transports.clients import EventReader, Stream, StreamClient
 from tests.transports.site.served import Site, serving, wait_for
 
 _feeds = itertools.count()
@@ -188,6 +188,18 @@ def test_readers_do_not_see_who_is_there(site: Site, follow: Follow, feed: str) 
     follow(site, room).wait(1)
     site.publish(room, "said", 1)
     assert [event.name for event in first.wait(2)] == ["snapshot", "said"]
+
+
+def test_a_reader_that_leaves_while_it_joins_is_not_counted(site: Site) -> None:
+    name = f"slow/left-{os.getpid()}"
+    line = site.line()
+    line.http.request("GET", f"/seaway/topics/{name}")
+    client = StreamClient(site)
+    line.close()
+    # It asked before the client did, so it was let in before the client is.
+    client.join(name)
+    wait_for(lambda: len(client.join(name)["members"]) == 1, "The end of the reader's presence")
+    client.close()
 
 
 def test_a_session_lets_its_visitor_in(site: Site, follow: Follow) -> None:

@@ -106,13 +106,18 @@ async def open_stream(
     Returns when the stream has ended, or as soon as the server has taken it over.
     """
     fields: Headers = [(b"content-type", sse.CONTENT_TYPE), *LIVE, *headers]
-    await send({"type": "http.response.start", "status": 200, "headers": fields})
     handoff = (scope.get("extensions") or {}).get(EXTENSION)
-    if handoff is not None:
-        start(handoff["take"](handler, framing, farewell))
-        return
-    # Servers hold the head back until there is a body; the client should learn at once.
-    await send(_body(sse.COMMENT, more=True))
+    try:
+        await send({"type": "http.response.start", "status": 200, "headers": fields})
+        if handoff is not None:
+            start(handoff["take"](handler, framing, farewell))
+            return
+        # Servers hold the head back until there is a body; the client should learn at once.
+        await send(_body(sse.COMMENT, more=True))
+    except BaseException:
+        # The client has gone meanwhile: what the handler has begun has to end.
+        handler.on_close(int(CloseCode.ABNORMAL), "")
+        raise
     sink = StreamSink(handler, framing, farewell)
     start(sink)
     await sink.run(receive, send)

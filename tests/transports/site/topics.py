@@ -52,3 +52,13 @@ class Feed(Topic):
 
     def join(self, name: str) -> dict[str, Any]:
         return {"name": name, "pid": os.getpid()}
+
+
+class Slow(Topic):
+    """Takes its time to let somebody in."""
+
+    route = "slow/<slug:name>"
+    presence = True
+
+    async def join(self, name: str) -> None:
+        await asyncio.sleep(0.5)
