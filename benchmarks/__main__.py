@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import os
 import resource
+import signal
+import sys
 
 from benchmarks import echo, fanout, memory
 from benchmarks.procs import BenchmarkError, build
@@ -20,6 +22,8 @@ DESCRIPTORS = 8192
 
 
 def main() -> None:
+    # So that an end from outside, too, ends what was started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options = _options()
     chosen = [options.only] if options.only else list(BENCHMARKS)
     contestants = [name for name in options.contestants.split(",") if name]
@@ -32,6 +36,8 @@ def main() -> None:
             finish(name, ratios, keep=not contestants)
     except BenchmarkError as error:
         fail(str(error))
+    except KeyboardInterrupt:
+        fail("interrupted")
 
 
 def _options() -> argparse.Namespace:

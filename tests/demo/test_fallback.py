@@ -14,7 +14,7 @@ import pytest
 from tests.demo.conftest import Windows, missing
 from tests.demo.project import PATIENCE, Server
 from tests.demo.proxy import Proxy, Upgrades, spoiling
-from tests.transports.site.served import Site, serving
+from tests.transports.fallback.site.served import Site, serving
 
 pytestmark = pytest.mark.browser
 if missing():

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seaway.exceptions import ResponseError
 from seaway.protocol.headers import (
-    ResponseError,
     check_response_headers,
     comma_list,
     is_token,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seaway.protocol import sse
-from tests.transports.clients import Event, EventReader
+from tests.transports.fallback.clients import Event, EventReader
 
 #: Text in which what matters to a stream is as frequent as anything else.
 TEXT = st.text(

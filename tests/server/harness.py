@@ -38,6 +38,15 @@ def wait_until(condition: Callable[[], Any], what: str = "the condition") -> Any
     return value
 
 
+def refuses(connect: Callable[[], "Client"]) -> bool:
+    """Whether nobody listens any more."""
+    try:
+        connect().socket.close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
 class RunningServer:
     """A server in a thread of this process."""
 
@@ -290,7 +299,7 @@ class ServerProcess:
         """Wait until the output has ``words``, so many times."""
 
         def found() -> bool:
-            return sum(words in line for line in list(self.output)) >= times
+            return sum(line.count(words) for line in list(self.output)) >= times
 
         try:
             wait_until(found)

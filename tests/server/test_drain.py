@@ -16,6 +16,7 @@ from tests.server.harness import (
     TEXT,
     CapturedLog,
     masked,
+    refuses,
     serving,
     upgrade_request,
     wait_until,
@@ -68,17 +69,10 @@ def test_a_busy_connection_gets_its_next_answer_and_is_told_to_go(
 ) -> None:
     monkeypatch.setattr("seaway.server.connection._DRAIN_SILENCE", 30.0)
 
-    def refuses() -> bool:
-        try:
-            server.connect().socket.close()
-        except ConnectionRefusedError:
-            return True
-        return False
-
     with serving(echo) as server, server.connect() as client:
         assert client.request("/before").status == 200
         server.runner.stop()
-        wait_until(refuses, "the drain")
+        wait_until(lambda: refuses(server.connect), "the drain")
         # The kept-alive connection still answers: a client in mid-series is not cut off.
         last = client.request("/after")
         assert last.body == b"/after:"
@@ -132,7 +126,7 @@ def test_a_client_that_leaves_during_its_handshake(log: CapturedLog) -> None:
 
     with serving(app) as server:
         with server.connect() as client:
-                client.send(upgrade_request())
+            client.send(upgrade_request())
             wait_until(lambda: told)
         wait_until(lambda: len(told) == 3)
     assert told == ["websocket.connect", "websocket.disconnect", "raised"]

@@ -388,6 +388,68 @@ def test_a_body_that_stalls_is_given_up() -> None:
         assert client.receive_all().startswith((b"HTTP/1.1 408 ", b"HTTP/1.1 500 "))
 
 
+def test_a_reader_keeps_its_connection_as_long_as_it_takes_something() -> None:
+    size = 16 * 1024 * 1024
+    connections: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        connections.append(send.__self__._connection)
+        await respond(send, bytes(size), 200, (b"connection", b"close"))
+
+    with serving(app) as server, server.connect(receive_buffer=65536) as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        wait_until(lambda: connections and connections[0].closing)
+        connection = connections[0]
+        unsent = connection._unsent
+        assert unsent
+        received = 0
+        while connection.transport.get_write_buffer_size() >= unsent:
+            received += len(client.socket.recv(65536))
+        # The time is up, but something has moved: it gets more.
+        connection.context.loop.call_soon_threadsafe(connection.expire)
+        wait_until(lambda: connection._unsent < unsent)
+        # From here on nothing moves.
+        wait_until(
+            lambda: (
+                connection.context.loop.call_soon_threadsafe(connection.expire),
+                connection not in connection.context.open,
+            )[1]
+        )
+        assert received + len(client.receive_all()) < size
+
+
+def test_a_client_that_takes_nothing_is_dropped() -> None:
+    ended: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        try:
+            while True:
+                await send({"type": "http.response.body", "body": bytes(65536), "more_body": True})
+        except OSError as error:
+            ended.append(type(error))
+            raise
+
+    with serving(app, idle_timeout=0.2) as server, server.connect(receive_buffer=65536) as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        wait_until(lambda: ended)
+    assert ended == [ClientDisconnected]
+
+
+def test_a_refused_handshake_does_not_keep_its_connection() -> None:
+    def served() -> bool:
+        with server.connect() as other:
+            return other.request().status == 200
+
+    options = {"max_connections": 1, "ping_interval": 0.2}
+    with serving(echo, **options) as server, server.connect() as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n")
+        client.send(b"Connection: Upgrade\r\n\r\n")
+        assert client.receive_all().startswith(b"HTTP/1.1 426 ")
+        # The client keeps its end open; the server lets go of its own after the linger.
+        wait_until(served)
+
+
 def test_an_unread_body_is_dropped_and_the_connection_kept() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await respond(send, b"early")

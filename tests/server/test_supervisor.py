@@ -12,6 +12,7 @@ from tests.server.harness import (
     CLOSE,
     Client,
     ServerProcess,
+    refuses,
     wait_until,
     write_module,
 )
@@ -101,6 +102,7 @@ def test_sigterm_lets_everything_finish(server: ServerProcess) -> None:
         server.signal(signal.SIGTERM)
         assert socket.frame() == (CLOSE, (1012).to_bytes(2, "big") + b"service restart")
         socket.socket.close()
+        wait_until(lambda: refuses(server.connect))
         response = slow.response()
         assert response.body.startswith(b"1 ")
         assert response.headers["connection"] == "close"

@@ -26,7 +26,9 @@ def bind_all(config: ServerConfig) -> list[socket.socket]:
     try:
         bound.extend(map(bind, config.bind))
     except BaseException:
+        files = unix_files(bound)
         close_all(bound)
+        remove_files(files)
         raise
     return bound
 
@@ -68,6 +70,8 @@ def parse_host_port(text: str) -> tuple[str, int]:
 def _bind_unix(path: str) -> socket.socket:
     if not path:
         raise ConfigurationError("unix: needs a path.")
+    if not hasattr(socket, "AF_UNIX"):
+        raise ConfigurationError("There are no Unix sockets on this system.")
     _remove_stale(path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.setblocking(False)
@@ -113,14 +117,24 @@ def _bound(sock: socket.socket, address: object, text: str) -> socket.socket:
     return sock
 
 
-def close_all(sockets: list[socket.socket], *, unlink: bool = True) -> None:
-    """Close listening sockets; with ``unlink`` also remove the files of Unix sockets."""
-    for sock in [each for each in sockets if each.fileno() >= 0]:
-        path = sock.getsockname() if is_unix(sock) else None
+def close_all(sockets: list[socket.socket]) -> None:
+    """Close listening sockets. Their files stay: see `unix_files`."""
+    for sock in sockets:
         sock.close()
-        if path and unlink:
-            with contextlib.suppress(OSError):
-                Path(path).unlink()
+
+
+def unix_files(sockets: list[socket.socket]) -> list[tuple[Path, int]]:
+    """Path and inode of each Unix socket's file, for `remove_files` once they are closed."""
+    paths = [Path(sock.getsockname()) for sock in sockets if is_unix(sock)]
+    return [(path, path.stat().st_ino) for path in paths]
+
+
+def remove_files(files: list[tuple[Path, int]]) -> None:
+    """Remove the files of Unix sockets, unless another server has put its own there meanwhile."""
+    for path, inode in files:
+        with contextlib.suppress(OSError):
+            if path.stat().st_ino == inode:
+                path.unlink()
 
 
 def is_unix(sock: socket.socket) -> bool:

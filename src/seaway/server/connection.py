@@ -76,13 +76,15 @@ class HttpConnection(SocketEnd):
             return
         for event in self.http.receive(data):
             _ON_EVENT[type(event)](self, event)
+        if self.closing:
+            return
         self._touched = self.context.now
         incoming = self._incoming
         if incoming is not None and incoming.ended and incoming is self.current:
             # The common case: one whole request, and now it is the application's turn.
             if self.writable:
                 self.deadline = NEVER
-        elif not self.closing:
+        else:
             self.set_deadline()
             self.update_reading()
 
@@ -252,7 +254,7 @@ class HttpConnection(SocketEnd):
 
     def expire(self) -> None:
         if self.closing or not self.writable:
-            self.abort()
+            super().expire()
         elif self.current is not None:
             self._on_violation(ViolationReceived(408, "the request's body has stalled"))
             self.deadline = NEVER

@@ -82,7 +82,7 @@ class DirectSink(asyncio.Protocol):
         except BlockingIOError:
             sent = 0
         except OSError:
-            # A reset. The transport learns of it by the next read; until then nothing is sent.
+            # A reset, which the transport has not read yet. `on_close` follows in the next turn.
             self.abort()
             return
         if sent != len(frame):

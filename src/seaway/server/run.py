@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable
 
 from seaway.server import logs
-from seaway.server.addresses import bind_all, close_all, tls_context, url
+from seaway.server.addresses import bind_all, close_all, remove_files, tls_context, unix_files, url
 from seaway.server.application import Announce, Announcement, name_of, print_announcement
 from seaway.server.asgi_types import Application
 from seaway.server.config import ServerConfig
@@ -56,14 +57,13 @@ class Runner:
         self._loop_name, factory = loop_factory(self._config.loop)
         owned = self._sockets is None
         sockets = bind_all(self._config) if self._sockets is None else self._sockets
-        # asyncio's servers close the socket objects that they are given.
-        served = [sock.dup() for sock in sockets]
+        files = unix_files(sockets) if owned else []
         try:
             with asyncio.Runner(loop_factory=factory) as runner:
-                runner.run(self._main(served))
+                runner.run(self._main(sockets))
         finally:
-            close_all(served, unlink=False)
-            close_all(sockets, unlink=owned)
+            close_all(sockets)
+            remove_files(files)
 
     def stop(self) -> None:
         """Begin to stop; a second call cuts connections off. May be called from any thread."""
@@ -79,9 +79,9 @@ class Runner:
     async def _main(self, sockets: list[socket.socket]) -> None:
         self._stop, self._hurry = asyncio.Event(), asyncio.Event()
         self._loop = loop = asyncio.get_running_loop()
-        # Python lets only the main thread handle signals.
+        # Python lets only the main thread handle signals, and on Windows no loop.
         in_main = threading.current_thread() is threading.main_thread()
-        signals = _STOP_SIGNALS if in_main else ()
+        signals = _STOP_SIGNALS if in_main and sys.platform != "win32" else ()
         for number in signals:
             loop.add_signal_handler(number, self.stop_soon)
         if self.on_loop is not None:

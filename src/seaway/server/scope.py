@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -38,13 +39,23 @@ def split_target(target: bytes) -> tuple[str, bytes, bytes]:
     The path is percent-decoded and UTF-8; what is not valid UTF-8 becomes U+FFFD.
     """
     raw_path, _, query = target.partition(b"?")
-    if not raw_path.startswith(b"/") and b"://" in raw_path:
+    if raw_path[:1] != b"/" and b"://" in raw_path:
         # Absolute-form, as sent to proxies: the path follows the authority.
         rest = raw_path.partition(b"://")[2]
         raw_path = b"/" + rest.partition(b"/")[2]
-    if b"%" in raw_path or not raw_path.isascii():
-        return unquote_to_bytes(raw_path).decode("utf-8", "replace"), raw_path, query
-    return raw_path.decode("ascii"), raw_path, query
+    path = _cached_path(raw_path) if len(raw_path) <= _CACHED_LENGTH else _decode_path(raw_path)
+    return path, raw_path, query
+
+
+def _decode_path(raw_path: bytes) -> str:
+    if b"%" in raw_path:
+        raw_path = unquote_to_bytes(raw_path)
+    return raw_path.decode("utf-8", "replace")
+
+
+#: Clients ask for the same short paths again and again.
+_CACHED_LENGTH = 200
+_cached_path = lru_cache(maxsize=1024)(_decode_path)
 
 
 def http_scope(

@@ -24,6 +24,7 @@ class SocketEnd(asyncio.Protocol):
     """A connection until it closes or is handed to another protocol."""
 
     __slots__ = (
+        "_unsent",
         "client",
         "closing",
         "context",
@@ -50,6 +51,8 @@ class SocketEnd(asyncio.Protocol):
         self.writable = True
         #: Opens when `writable` turns True, and when the connection is lost.
         self.gate = Gate()
+        #: Unsent bytes when the peer was last seen to take some.
+        self._unsent = 0
 
     def set_deadline(self) -> None:
         """Set `deadline` by what is awaited from the peer now."""
@@ -74,7 +77,7 @@ class SocketEnd(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.writable = False
-        self.deadline = self.context.now + self.context.config.idle_timeout
+        self._await_flush()
 
     def resume_writing(self) -> None:
         self.writable = True
@@ -107,12 +110,18 @@ class SocketEnd(asyncio.Protocol):
         self.read(True)
         self.closing = True
         transport = self.transport
+        self._await_flush()
         if linger and not self.secure and transport.can_write_eof():
-            self.deadline = self.context.now + _LINGER
+            if not self._unsent:
+                self.deadline = self.context.now + _LINGER
             transport.write_eof()
         else:
-            self.deadline = self.context.now + self.context.config.idle_timeout
             transport.close()
+
+    def _await_flush(self) -> None:
+        """From now on the peer has ``idle_timeout`` seconds to take some of what is unsent."""
+        self._unsent = self.transport.get_write_buffer_size()
+        self.deadline = self.context.now + self.context.config.idle_timeout
 
     def abort(self) -> None:
         """Close at once; unsent bytes are lost."""
@@ -120,8 +129,14 @@ class SocketEnd(asyncio.Protocol):
         self.transport.abort()
 
     def expire(self) -> None:
-        """The deadline has passed. What a subclass awaits from the peer is its own affair."""
-        self.abort()
+        """The deadline has passed: the peer has taken some of what is unsent, or is dropped.
+
+        What else a subclass awaits from the peer is its own affair.
+        """
+        if 0 < self.transport.get_write_buffer_size() < self._unsent:
+            self._await_flush()
+        else:
+            self.abort()
 
     def drain(self) -> None:
         """The server is going. When to close is the subclass's affair."""

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FrameType
 
 from seaway.server import logs
-from seaway.server.addresses import bind_all, close_all, tls_context, url
+from seaway.server.addresses import bind_all, close_all, remove_files, tls_context, unix_files, url
 from seaway.server.application import (
     Announce,
     Announcement,
@@ -73,6 +73,7 @@ class Supervisor:
         loop_factory(self._config.loop)
         logs.configure(self._config)
         self._sockets = bind_all(self._config)
+        files = unix_files(self._sockets)
         try:
             with self._signals(), self._pid_file():
                 self._spawn_generation(0)
@@ -82,6 +83,7 @@ class Supervisor:
             for worker in self._workers:
                 worker.kill()
             close_all(self._sockets)
+            remove_files(files)
             self._selector.close()
         if self._failure is not None:
             raise self._failure
@@ -237,6 +239,8 @@ class Supervisor:
             return
         self._stopping = True
         self._restarts.clear()
+        # The workers close theirs as well, so that nobody is accepted and then left alone.
+        close_all(self._sockets)
         for worker in self._workers:
             self._dismiss(worker)
 

@@ -8,9 +8,9 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-from seaway.exceptions import ProtocolError
+from seaway.exceptions import ProtocolError, ResponseError
 from seaway.protocol.events import Headers, RequestReceived, ResponseStarted
-from seaway.protocol.headers import ResponseError, value_of
+from seaway.protocol.headers import value_of
 from seaway.protocol.http1 import Http1Connection
 from seaway.protocol.websocket.deflate import DeflateParameters
 from seaway.protocol.websocket.handshake import (

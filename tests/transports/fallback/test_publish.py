@@ -15,8 +15,8 @@ from seaway.exceptions import LayerUnavailable
 from seaway.layers.base import Position
 from seaway.transports import publish
 from seaway.transports.http import Refusal
-from tests.transports.clients import StreamClient
-from tests.transports.site.served import Reply, Site
+from tests.transports.fallback.clients import StreamClient
+from tests.transports.fallback.site.served import Reply, Site
 
 KEY = "a-key-for-tests-that-is-long-enough-0123456789"
 GOOD = {"Authorization": f"Bearer {KEY}"}

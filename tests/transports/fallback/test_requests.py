@@ -11,8 +11,8 @@ from django.core import signing
 from seaway.auth import Visitor
 from seaway.transports import ticket as tickets
 from seaway.transports.ticket import Ticket, TicketRefused, check_ticket, holder_of
-from tests.transports.clients import PollClient, StreamClient
-from tests.transports.site.served import Site
+from tests.transports.fallback.clients import PollClient, StreamClient
+from tests.transports.fallback.site.served import Site
 
 PATHS = ["send", "poll"]
 

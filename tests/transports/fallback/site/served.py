@@ -22,9 +22,9 @@ from typing import Any
 
 import seaway
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 SOURCE = Path(seaway.__file__).parent.parent
-APPLICATION = "tests.transports.site.asgi:application"
+APPLICATION = "tests.transports.fallback.site.asgi:application"
 SEAWAY = (
     f"seaway.server.cli serve {APPLICATION} --bind=127.0.0.1:{{port}} --workers={{workers}} "
     "--drain-timeout=10"
@@ -108,7 +108,7 @@ class Site:
         self.environment = {
             **os.environ,
             "PYTHONPATH": f"{SOURCE}{os.pathsep}{ROOT}",
-            "DJANGO_SETTINGS_MODULE": "tests.transports.site.settings",
+            "DJANGO_SETTINGS_MODULE": "tests.transports.fallback.site.settings",
             "SITE_DIRECTORY": str(directory),
             **environment,
         }

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.transports.clients import Stream, StreamClient, TopicClient
-from tests.transports.site.served import APPLICATION, Site, serving, wait_for
+from tests.transports.fallback.clients import Stream, StreamClient, TopicClient
+from tests.transports.fallback.site.served import APPLICATION, Site, serving, wait_for
 
 UVICORN = f"uvicorn {APPLICATION} --port={{port}} --timeout-graceful-shutdown=1 --no-access-log"
 

@@ -9,10 +9,10 @@ INSTALLED_APPS = [
     "seaway",
     "django.contrib.sessions",
     "django.contrib.staticfiles",
-    "tests.transports.site",
+    "tests.transports.fallback.site",
 ]
 MIDDLEWARE = ["django.contrib.sessions.middleware.SessionMiddleware"]
-ROOT_URLCONF = "tests.transports.site.urls"
+ROOT_URLCONF = "tests.transports.fallback.site.urls"
 SESSION_ENGINE = "django.contrib.sessions.backends.file"
 SESSION_FILE_PATH = os.environ["SITE_DIRECTORY"]
 STATIC_URL = "/static/"

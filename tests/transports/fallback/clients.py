@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from tests.transports.site.served import Line, Reply, Site, wait_for
+from tests.transports.fallback.site.served import Line, Reply, Site, wait_for
 
 
 class Event(NamedTuple):

@@ -15,8 +15,8 @@ import pytest
 
 from seaway.dialects.event_stream import EVENT_STREAM, event_id, position_of
 from seaway.layers.base import Position, Publication
-from tests.transports.clients import EventReader, Stream, StreamClient
-from tests.transports.site.served import Site, serving, wait_for
+from tests.transports.fallback.clients import EventReader, Stream, StreamClient
+from tests.transports.fallback.site.served import Site, serving, wait_for
 
 _feeds = itertools.count()
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.transports.clients import TopicClient
-from tests.transports.site.served import Site, serving, wait_for
+from tests.transports.fallback.clients import TopicClient
+from tests.transports.fallback.site.served import Site, serving, wait_for
 
 Connect = Callable[..., TopicClient]
 _rooms = itertools.count()

@@ -1,0 +1,1 @@
+"""A small realtime project that tests serve with real servers."""

@@ -1,0 +1,60 @@
+"""The topics of the small project."""
+
+import asyncio
+import os
+
+from seaway import History, Topic, action
+
+
+class Stream(Topic):
+    """Keeps a long history."""
+
+    route = "streams/<slug:name>"
+    history = History(size=20_000, seconds=600)
+
+    async def join(self, name: str) -> dict[str, int]:
+        return {"pid": os.getpid()}
+
+    @action
+    async def flood(self, count: int, size: int) -> None:
+        """Publish ``count`` events of ``size`` characters."""
+        for first in range(0, count, 100):
+            numbers = range(first, min(first + 100, count))
+            await asyncio.gather(*(self.apublish("n", [n, "x" * size]) for n in numbers))
+
+    @action
+    async def unencodable(self) -> None:
+        await self.apublish("thing", object())
+
+
+class Fleeting(Topic):
+    """Keeps nothing."""
+
+    route = "fleeting/<slug:name>"
+
+    async def join(self, name: str) -> None:
+        """Everybody may."""
+
+    @action
+    async def flood(self, count: int, size: int) -> None:
+        for number in range(count):
+            await self.apublish("n", [number, "x" * size])
+
+
+class Closed(Topic):
+    """Nobody may join: it says nothing about who might."""
+
+    route = "closed"
+
+
+class Members(Topic):
+    """For users only."""
+
+    route = "members"
+
+    def join(self) -> str:
+        from django.core.exceptions import PermissionDenied
+
+        if not self.user.is_authenticated:
+            raise PermissionDenied
+        return str(self.user)
