@@ -1,7 +1,7 @@
 """Questions from one process to another, over the layer: how any process answers any request.
 
-What lives here: `Mailbox`, one per process, and the letters that travel between mailboxes.
-What must not: what is asked; connections and HTTP.
+What lives here: `Mailbox`, one per process.
+What must not: what is asked; connections and HTTP; the form of `letters`.
 
 A mailbox is a reserved topic without history that its process follows through the hub like any
 subscriber: it works on every engine, and costs one watch per process, not one per connection. The
@@ -13,19 +13,26 @@ cannot be reached is noticed within seconds, however long the answer itself may 
 from __future__ import annotations
 
 import asyncio
-import enum
 import logging
 import secrets
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-
-import msgspec
+from collections.abc import Awaitable, Callable
 
 from seaway.exceptions import LayerError, SeawayError
-from seaway.layers.base import PresenceChange, Publication
 from seaway.layers.hub import Hub
 from seaway.layers.stream import Subscription
-from seaway.topics.routes import RESERVED
+from seaway.transports.letters import (
+    ENCODING,
+    ENVELOPE,
+    Kind,
+    Letter,
+    cut,
+    decode_numbers,
+    encode_letter,
+    encode_numbers,
+    letters_of,
+    topic_of,
+)
 
 logger = logging.getLogger("seaway.transports")
 
@@ -34,65 +41,11 @@ logger = logging.getLogger("seaway.transports")
 SILENCE_SECONDS = 2.0
 #: Seconds between two attempts to follow the mailbox's topic again after it was lost.
 RETRY_SECONDS = 0.5
-#: Bytes of a letter that are not its body, generously.
-_ENVELOPE = 96
-
 Answer = Callable[[bytes], Awaitable[bytes]]
 
 
 class NoAnswer(SeawayError):
     """The process asked is gone, or does not know the question: it may have acted on it or not."""
-
-
-class Kind(enum.IntEnum):
-    """What a letter is."""
-
-    QUESTION = 0
-    ANSWER = 1
-    #: "Are you working on these?" Its body: the numbers of the questions.
-    PROBE = 2
-    #: "Not on these." Its body: those of them that are unknown.
-    UNKNOWN = 3
-
-
-class Letter(msgspec.Struct, frozen=True, array_like=True):
-    """One publication on a mailbox's topic; a long body comes in several, all but the last with
-    ``more``."""
-
-    kind: Kind
-    sender: str
-    number: int
-    more: bool
-    body: bytes
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Letter).decode
-_encode_numbers = msgspec.msgpack.Encoder().encode
-_decode_numbers = msgspec.msgpack.Decoder(list[int]).decode
-
-_SIZE_BYTES = 4
-#: Stands for "letters were missed": no letter is empty.
-_GAP = bytes(_SIZE_BYTES)
-
-
-class _LetterEncoding:
-    """The hub's encoding for mailboxes: each publication with its size before it."""
-
-    def event(self, topic: str, publication: Publication) -> bytes:
-        return len(publication.data).to_bytes(_SIZE_BYTES) + publication.data
-
-    def gap(self, topic: str) -> bytes:
-        return _GAP
-
-    def presence(self, topic: str, change: PresenceChange) -> bytes:
-        return b""
-
-    def members(self, topic: str, members: Sequence[bytes]) -> bytes:
-        return b""
-
-
-_ENCODING = _LetterEncoding()
 
 
 class _Question:
@@ -144,7 +97,7 @@ class Mailbox:
     async def _open(self) -> None:
         try:
             topic = topic_of(self.address)
-            found = await self._hub.subscribe(topic, self, _ENCODING, replayable=False)
+            found = await self._hub.subscribe(topic, self, ENCODING, replayable=False)
             self._hub.activate(found)
             self._subscription = found
         finally:
@@ -188,25 +141,21 @@ class Mailbox:
 
     async def _post(self, address: str, kind: Kind, number: int, body: bytes) -> None:
         layer = self._hub.layer
-        for part, more in _cut(body, max(layer.max_data - _ENVELOPE, _ENVELOPE)):
+        for part, more in cut(body, max(layer.max_data - ENVELOPE, ENVELOPE)):
             letter = Letter(kind, self.address, number, more, part)
-            await layer.publish(topic_of(address), _encode(letter))
+            await layer.publish(topic_of(address), encode_letter(letter))
 
     # Letters in (layers.stream.Outlet) -----------------------------------------------------------
 
     def write(self, frame: bytes) -> None:
-        start = 0
-        while start < len(frame):
-            size = int.from_bytes(frame[start : start + _SIZE_BYTES])
-            start += _SIZE_BYTES
-            if size == 0:
-                # The hub has ended the subscription with it.
-                self._subscription = None
-                self._parts.clear()
-                self._spawn(self._reopen())
-                return
-            self._take(_decode(frame[start : start + size]))
-            start += size
+        for letter in letters_of(frame):
+            if letter is not None:
+                self._take(letter)
+                continue
+            # The hub has ended the subscription with it.
+            self._subscription = None
+            self._parts.clear()
+            self._spawn(self._reopen())
 
     def close(self, code: int, reason: str = "") -> None:
         """For the slow, which a mailbox never is."""
@@ -229,10 +178,10 @@ class Mailbox:
                 asked.answer.set_result(body)
         elif letter.kind is Kind.PROBE:
             known = self._known_from(letter.sender)
-            unknown = [number for number in _decode_numbers(body) if number not in known]
-            self._spawn(self._reply(letter.sender, Kind.UNKNOWN, 0, _encode_numbers(unknown)))
+            unknown = [number for number in decode_numbers(body) if number not in known]
+            self._spawn(self._reply(letter.sender, Kind.UNKNOWN, 0, encode_numbers(unknown)))
         else:
-            for number in _decode_numbers(body):
+            for number in decode_numbers(body):
                 self._give_up(number, "the process asked does not know the question")
 
     def _known_from(self, sender: str) -> set[int]:
@@ -283,7 +232,7 @@ class Mailbox:
                 for number in asked:
                     self._give_up(number, "the process asked is gone")
             elif now - heard >= SILENCE_SECONDS and posted:
-                self._spawn(self._reply(address, Kind.PROBE, 0, _encode_numbers(posted)))
+                self._spawn(self._reply(address, Kind.PROBE, 0, encode_numbers(posted)))
         if self._asked:
             self._watch()
 
@@ -296,15 +245,3 @@ class Mailbox:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def topic_of(address: str) -> str:
-    """The topic that the mailbox at ``address`` follows."""
-    return f"{RESERVED}p/{address}"
-
-
-def _cut(body: bytes, size: int) -> Iterator[tuple[bytes, bool]]:
-    """The parts of a body, each with whether more follows; one part if it is empty."""
-    starts: Iterable[int] = range(0, len(body), size) if body else (0,)
-    for start in starts:
-        yield body[start : start + size], start + size < len(body)

@@ -14,7 +14,8 @@ from seaway.layers.base import Gap, Position
 from seaway.layers.hub import Hub
 from seaway.layers.memory import MemoryLayer
 from seaway.transports import mailbox
-from seaway.transports.mailbox import Mailbox, NoAnswer, topic_of
+from seaway.transports.letters import topic_of
+from seaway.transports.mailbox import Mailbox, NoAnswer
 
 
 @pytest.fixture(autouse=True)

@@ -9,13 +9,14 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
 from seaway.dialects.event_stream import EVENT_STREAM, event_id, position_of
 from seaway.layers.base import Position, Publication
-from tests.transports.fallback.clients import EventReader, Stream, StreamClient
+from tests.transports.fallback.clients import Event, EventReader, Stream, StreamClient
 from tests.transports.fallback.site.served import Site, serving, wait_for
 
 _feeds = itertools.count()
@@ -200,6 +201,36 @@ def test_a_reader_that_leaves_while_it_joins_is_not_counted(site: Site) -> None:
     client.join(name)
     wait_for(lambda: len(client.join(name)["members"]) == 1, "The end of the reader's presence")
     client.close()
+
+
+def test_a_slow_reader_gets_everything_and_costs_a_cursor(site: Site, feed: str) -> None:
+    """Far more than fits into the buffers of both kernels, and all before the reader reads."""
+    room = feed.replace("feeds/", "rooms/")
+    line = site.line()
+    response = line.stream(f"/seaway/topics/{room}")
+    key = {"Authorization": "Bearer a-key-for-tests-that-is-long-enough-0123456789"}
+    for start in range(0, 160, 40):
+        events = [
+            {"topic": room, "event": "n", "data": f"{number} {'x' * 100_000}"}
+            for number in range(start, start + 40)
+        ]
+        assert site.line().request("POST", "/seaway/publish", events, key).status == 200
+    reader = EventReader()
+    heard: list[Event] = []
+    while len(heard) < 161:
+        heard += reader.feed(response.read1(1 << 20))
+    assert heard[0].name == "snapshot"
+    numbers = [int(json.loads(event.data).split()[0]) for event in heard[1:]]
+    assert numbers == list(range(160))
+    assert worker_megabytes(line.pid) < 200
+    line.close()
+
+
+def worker_megabytes(pid: int) -> float:
+    """The most memory that a process ever had."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(peak.split()[1]) / 1024
 
 
 def test_a_session_lets_its_visitor_in(site: Site, follow: Follow) -> None:
