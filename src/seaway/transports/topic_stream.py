@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import secrets
 from urllib.parse import parse_qs
 
 from seaway.auth import Visitor
@@ -44,8 +45,9 @@ _STATUS = {
     "failed": 500,
 }
 _REFUSED = 403
-#: Milliseconds after which an EventSource comes back.
+#: Milliseconds after which an EventSource comes back, and over which a restart spreads them.
 _RETRY = 1000
+_SPREAD = 4500
 #: Seconds between two looks at whether a gap is to be mended.
 _LOOK_SECONDS = 1.0
 
@@ -77,8 +79,11 @@ def as_it_is(message: bytes) -> bytes:
     return message or sse.COMMENT
 
 
-def _farewell(code: int, reason: str) -> bytes:
-    """An EventSource knows no close codes: it comes back, and is refused then if it must be."""
+def farewell(code: int, reason: str) -> bytes:
+    """The end of a stream. An EventSource knows no close codes: it comes back, and is refused then
+    if it must be; after a restart not in the same instant as all others."""
+    if code == CloseCode.SERVICE_RESTART:
+        return sse.retry(secrets.randbelow(_SPREAD) + _RETRY // 2)
     return sse.COMMENT
 
 
@@ -163,7 +168,7 @@ async def serve_topic(
         send,
         session,
         as_it_is,
-        _farewell,
+        farewell,
         functools.partial(session.begin, first=first),
         cross_origin(scope),
     )

@@ -16,6 +16,7 @@ import pytest
 
 from seaway.dialects.event_stream import EVENT_STREAM, event_id, position_of
 from seaway.layers.base import Position, Publication
+from seaway.transports.topic_stream import farewell
 from tests.transports.fallback.clients import Event, EventReader, Stream, StreamClient
 from tests.transports.fallback.site.served import Site, serving, wait_for
 
@@ -180,6 +181,17 @@ def test_a_killed_broker_is_mended_by_a_new_snapshot(follow: Follow, feed: str) 
 def kill_broker(site: Site) -> None:
     [lock] = site.log.parent.rglob("*.lock")
     os.kill(int(lock.read_text()), signal.SIGKILL)
+
+
+def test_a_restart_spreads_the_readers() -> None:
+    waits = set()
+    for _ in range(200):
+        reader = EventReader()
+        assert list(reader.feed(farewell(1012, "service restart"))) == []
+        waits.add(reader.retry or 0)
+    assert min(waits) >= 500
+    assert max(waits) < 5000
+    assert len(waits) > 50
 
 
 def test_readers_do_not_see_who_is_there(site: Site, follow: Follow, feed: str) -> None:
