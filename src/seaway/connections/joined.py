@@ -93,8 +93,7 @@ class JoinedTopic:
         """Let events flow to the connection's present sink: between `join` and `activate`, for a
         transport that opens its sink only once the join has succeeded."""
         if self.subscription is not None:
-            self.subscription.outlet = self.connection.sink
-            self.subscription.encoding = self.connection.encoding
+            self.subscription.redirect(self.connection.sink, self.connection.encoding)
 
     async def call(self, request: Call) -> bytes:
         """Run an action; JSON of what it returned. Raises `TopicError`."""

@@ -14,6 +14,7 @@ from seaway.protocol.events import Headers
 from seaway.protocol.http1 import HttpLimits
 from seaway.server.asgi_types import Application
 from seaway.server.config import ServerConfig
+from seaway.server.lane import Lane
 
 #: A deadline that never comes.
 NEVER = float("inf")
@@ -50,6 +51,7 @@ class Context:
         "default_headers",
         "draining",
         "http_limits",
+        "lane",
         "loop",
         "nobody",
         "now",
@@ -79,6 +81,8 @@ class Context:
         self.nobody = asyncio.Event()
         #: Connections over the limit since the last sweep.
         self.refused = 0
+        #: Writes one frame to many connections at once.
+        self.lane = Lane(on=config.batch_writes == "auto")
         self.http_limits = HttpLimits(config.max_header_bytes, config.max_headers)
         #: What every response gets beside Date, which `protocol.http1` adds.
         self.default_headers: Headers = [(b"server", b"seaway")] if config.server_header else []

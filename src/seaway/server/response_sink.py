@@ -15,15 +15,15 @@ import socket
 from seaway.exceptions import CloseCode
 from seaway.protocol.http1_response import Coding
 from seaway.server.context import NEVER, Context
-from seaway.server.direct_sink import CLOSED, CLOSING, OPEN, DirectSink
 from seaway.server.handoff import Farewell, Framing, Handler
+from seaway.server.socket_sink import CLOSED, CLOSING, OPEN, SocketSink
 
 #: Milliseconds after which the kernel drops a client that acknowledges nothing (RFC 5482): a stream
 #: has no pings, and by itself TCP goes on for a quarter of an hour.
 _USER_TIMEOUT = 45_000
 
 
-class ResponseSink(DirectSink):
+class ResponseSink(SocketSink):
     """The body of a response after its head: `seaway.server.handoff.Sink`.
 
     :param framing: from a message to a part of the body.

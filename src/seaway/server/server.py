@@ -30,6 +30,7 @@ class Server:
         self._sockets = sockets
         self._lifespan = Lifespan(app, config.lifespan)
         self._listener: Listener | None = None
+        self._context: Context | None = None
 
     @property
     def details(self) -> list[str]:
@@ -43,8 +44,8 @@ class Server:
         """
         await self._lifespan.start()
         loop = asyncio.get_running_loop()
-        context = Context(self._app, self._config, self._lifespan.state, loop)
-        self._listener = Listener(context, self._sockets)
+        self._context = Context(self._app, self._config, self._lifespan.state, loop)
+        self._listener = Listener(self._context, self._sockets)
         try:
             await self._listener.start()
         except ConfigurationError:
@@ -60,6 +61,8 @@ class Server:
             await self._listener.drain(self._config.drain_timeout if timeout is None else timeout)
             self._listener.close()
         await self._lifespan.stop()
+        if self._context is not None:
+            self._context.lane.close()
 
 
 def loop_factory(name: str) -> tuple[str, Callable[[], asyncio.AbstractEventLoop]]:

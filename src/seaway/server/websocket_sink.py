@@ -16,12 +16,12 @@ from seaway.exceptions import CloseCode
 from seaway.protocol.events import Close, Event, Message, MessageViolation, Ping, Pong
 from seaway.protocol.websocket.connection import WebSocketConnection
 from seaway.server.context import Context
-from seaway.server.direct_sink import CLOSED, CLOSING, FAILED, OPEN, DirectSink
 from seaway.server.handoff import Handler
 from seaway.server.logs import access_log, log_event
+from seaway.server.socket_sink import CLOSED, CLOSING, FAILED, OPEN, SocketSink
 
 
-class WebSocketSink(DirectSink):
+class WebSocketSink(SocketSink):
     """A WebSocket after its handshake: `seaway.server.handoff.Sink` and an asyncio protocol."""
 
     __slots__ = (

@@ -20,6 +20,7 @@ from typing import Any
 from seaway.exceptions import CloseCode
 from seaway.server.context import Context
 from seaway.server.handoff import Framing, Handler
+from seaway.server.lane import Lane
 from seaway.server.logs import log_event, server_log
 
 try:
@@ -38,18 +39,19 @@ OPEN, CLOSING, FAILED, CLOSED = range(4)
 _os_write = os.write
 
 
-class DirectSink(asyncio.Protocol):
+class SocketSink(asyncio.Protocol):
     """The writing half of `seaway.server.handoff.Sink`, and an asyncio protocol."""
 
     __slots__ = (
         "_context",
-        "_direct",
         "_fd",
         "_state",
         "_transport",
         "deadline",
+        "direct",
         "framing",
         "handler",
+        "lane",
         "writable",
     )
 
@@ -67,18 +69,21 @@ class DirectSink(asyncio.Protocol):
         self.deadline: float
         self._state = OPEN
         self._fd = -1
+        self.lane: Lane | None = None
         if isinstance(transport, _DIRECT):
             self._fd = transport.get_extra_info("socket").fileno()
-        #: Whether the transport's buffer is known to be empty: `write` may go past it.
-        self._direct = False
+            self.lane = context.lane
+        #: The descriptor while the transport's buffer is known to be empty, so that `write` and
+        #: `lane` may go past it; else -1.
+        self.direct = -1
 
     def write(self, frame: bytes) -> None:
         """Write bytes that `framing` made; silently nothing once closing has begun."""
-        if not self._direct:
+        if self.direct < 0:
             self._write_buffered(frame)
             return
         try:
-            sent = _os_write(self._fd, frame)
+            sent = _os_write(self.direct, frame)
         except BlockingIOError:
             sent = 0
         except OSError:
@@ -86,15 +91,19 @@ class DirectSink(asyncio.Protocol):
             self.abort()
             return
         if sent != len(frame):
-            self._direct = False
-            self._transport.write(frame[sent:])
+            self.write_rest(frame[sent:])
+
+    def write_rest(self, rest: bytes) -> None:
+        """Write what the kernel did not take of a frame; what follows has to wait for it."""
+        self.direct = -1
+        self._transport.write(rest)
 
     def _write_buffered(self, frame: bytes) -> None:
         if self._state != OPEN:
             return
         transport = self._transport
         if self._fd >= 0 and transport.get_write_buffer_size() == 0:
-            self._direct = True
+            self.direct = self._fd
             self.write(frame)
         else:
             transport.write(frame)
@@ -122,7 +131,7 @@ class DirectSink(asyncio.Protocol):
 
     def _leave(self, state: int) -> None:
         self._state = state
-        self._direct = False
+        self.direct = -1
         self.writable = False
         self.deadline = self._context.now + self._context.config.close_timeout
 
