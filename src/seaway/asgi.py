@@ -16,6 +16,7 @@ from seaway.conf import layer_home, seaway_settings
 from seaway.connections.registry import ConnectionRegistry, Limits
 from seaway.http import get_http_application
 from seaway.server.handoff import DRAIN
+from seaway.server.respond import Responder, take_of
 from seaway.transports.fallback import serve_fallback, served_here
 from seaway.transports.relay import Receive, Send
 from seaway.transports.sessions import Sessions
@@ -36,6 +37,7 @@ class Application:
         self._sessions: Sessions | None = None
         self._serve = {"http": self._serve_http, "websocket": self._serve_websocket}
         self._serve["lifespan"] = self._serve_lifespan
+        self._take = take_of(http)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         serve = self._serve.get(scope["type"])
@@ -43,14 +45,18 @@ class Application:
             raise ValueError(f"Seaway does not serve ASGI scopes of type {scope['type']!r}.")
         await serve(scope, receive, send)
 
+    def seaway_respond(self, scope: Scope, responder: Responder) -> bool:
+        """Seaway's server asks this before it calls us (see `seaway.server.respond`)."""
+        if self._take is None or scope["type"] != "http" or _path_of_ours(scope) is not None:
+            return False
+        return self._take(scope, responder)
+
     async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = _path(scope)
-        root = seaway_settings().PATH
-        if path.startswith(root) and served_here(path.removeprefix(root)):
-            sessions = await self._open_sessions()
-            await serve_fallback(sessions, scope, receive, send, path.removeprefix(root))
-        else:
+        path = _path_of_ours(scope)
+        if path is None:
             await self._http(scope, receive, send)
+        else:
+            await serve_fallback(await self._open_sessions(), scope, receive, send, path)
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = seaway_settings().PATH
@@ -97,6 +103,14 @@ class Application:
             await sessions.registry.drain(DRAIN_SECONDS)
             await sessions.end()
             await layer_home().release()
+
+
+def _path_of_ours(scope: Scope) -> str | None:
+    """The path below ``PATH``, if topics are served there over plain HTTP; None: it is Django's."""
+    path, root = _path(scope), seaway_settings().PATH
+    if path.startswith(root) and served_here(path := path.removeprefix(root)):
+        return path
+    return None
 
 
 def _path(scope: Scope) -> str:

@@ -15,6 +15,7 @@ from seaway.protocol.http1 import HttpLimits
 from seaway.server.asgi_types import Application
 from seaway.server.config import ServerConfig
 from seaway.server.lane import Lane
+from seaway.server.respond import take_of
 
 #: A deadline that never comes.
 NEVER = float("inf")
@@ -59,6 +60,7 @@ class Context:
         "refused",
         "running",
         "state",
+        "take",
     )
 
     def __init__(
@@ -69,6 +71,7 @@ class Context:
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.app = app
+        self.take = take_of(app)
         self.config = config
         self.state = state
         self.loop = loop
