@@ -75,6 +75,15 @@ def test_a_wrong_origin() -> None:
     assert "'https://bad.example/path' is not an origin" in messages[0].msg
 
 
+def test_a_weak_key_is_named_by_its_place_and_not_shown() -> None:
+    keys = ["x" * 32, "short", "ö" * 40, "with a space that is long enough to pass"]
+    messages = found(seaway={"PUBLISH_KEYS": keys})
+    assert [message.id for message in messages] == [checks.WEAK_KEY] * 3
+    assert "key 2" in messages[0].msg
+    assert "short" not in messages[0].msg
+    assert found(seaway={"PUBLISH_KEYS": keys[:1]}) == []
+
+
 @pytest.mark.parametrize(
     ("installed", "ids"),
     [

@@ -77,7 +77,8 @@ def test_every_option_is_documented() -> None:
     assert all(len(option.text) > 30 and option.type for option in options)
     assert options[0].type == "str"
     assert options[0].default == "local://"
-    assert {option.type for option in options} == {"str", "list[str] | None", "int", "float"}
+    types = {"str", "list[str]", "list[str] | None", "int", "float"}
+    assert {option.type for option in options} == types
 
 
 @pytest.fixture

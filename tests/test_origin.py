@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.test import override_settings
 
-from seaway.origin import entry_problem, origin_allowed, page_allowed
+from seaway.origin import entry_problem, origin_allowed, page_allowed, request_allowed
 
 LAYER = {"LAYER": "memory://"}
 
@@ -145,6 +145,34 @@ def test_behind_a_trusted_proxy_the_forwarded_host_counts() -> None:
         assert not origin_allowed(given)
     with rule(ALLOWED_HOSTS=["*"], USE_X_FORWARDED_HOST=True):
         assert origin_allowed(given)
+
+
+@pytest.mark.parametrize(
+    ("headers", "allowed"),
+    [
+        ({}, True),
+        ({b"origin": b"https://testserver"}, True),
+        ({b"origin": b"https://evil.example"}, False),
+        ({b"origin": b"null"}, False),
+        ({b"sec-fetch-site": b"same-origin"}, True),
+        ({b"sec-fetch-site": b"none"}, True),
+        ({b"sec-fetch-site": b"same-site"}, False),
+        ({b"sec-fetch-site": b"cross-site"}, False),
+        ({b"referer": b"https://testserver/page?x#y"}, True),
+        ({b"referer": b"https://evil.example/https://testserver"}, False),
+        ({b"referer": b"https://[broken"}, False),
+        ({b"referer": b""}, False),
+        # The stronger header decides.
+        ({b"origin": b"https://testserver", b"sec-fetch-site": b"cross-site"}, True),
+        ({b"origin": b"https://evil.example", b"sec-fetch-site": b"same-origin"}, False),
+        ({b"sec-fetch-site": b"cross-site", b"referer": b"https://testserver/"}, False),
+    ],
+)
+def test_what_a_request_over_http_tells_of_its_page(
+    headers: dict[bytes, bytes], allowed: bool
+) -> None:
+    with rule(ALLOWED_HOSTS=["testserver"]):
+        assert request_allowed(scope((b"host", b"testserver"), *headers.items())) is allowed
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,11 @@ import django
 from seaway.conf import layer_home, seaway_settings
 from seaway.connections.registry import ConnectionRegistry, Limits
 from seaway.http import get_http_application
+from seaway.server.handoff import DRAIN
 from seaway.server.respond import Responder, take_of
+from seaway.transports.fallback import serve_fallback, served_here
 from seaway.transports.relay import Receive, Send
+from seaway.transports.sessions import Sessions
 from seaway.transports.websocket import deny, serve_websocket
 
 Scope = dict[str, Any]
@@ -26,11 +29,12 @@ DRAIN_SECONDS = 10.0
 
 
 class Application:
-    """An ASGI 3 application: topics on the WebSocket path, Django on everything else."""
+    """An ASGI 3 application: topics on the WebSocket path and on some below it, Django on
+    everything else."""
 
     def __init__(self, http: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
         self._http = http
-        self._registry: ConnectionRegistry | None = None
+        self._sessions: Sessions | None = None
         self._serve = {"http": self._serve_http, "websocket": self._serve_websocket}
         self._serve["lifespan"] = self._serve_lifespan
         self._take = take_of(http)
@@ -43,51 +47,75 @@ class Application:
 
     def seaway_respond(self, scope: Scope, responder: Responder) -> bool:
         """Seaway's server asks this before it calls us (see `seaway.server.respond`)."""
-        return self._take is not None and scope["type"] == "http" and self._take(scope, responder)
+        if self._take is None or scope["type"] != "http" or _path_of_ours(scope) is not None:
+            return False
+        return self._take(scope, responder)
 
     async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._http(scope, receive, send)
+        path = _path_of_ours(scope)
+        if path is None:
+            await self._http(scope, receive, send)
+        else:
+            await serve_fallback(await self._open_sessions(), scope, receive, send, path)
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = seaway_settings().PATH
-        if scope["path"].removeprefix(scope.get("root_path", "")) != path:
+        if _path(scope) != path:
             await receive()
             await deny(scope, send, 404, f"WebSocket connections are served at {path}\n".encode())
             return
-        await serve_websocket(await self._open_registry(), scope, receive, send)
+        sessions = await self._open_sessions()
+        await serve_websocket(sessions.registry, scope, receive, send)
 
     async def _serve_lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # lifespan.startup
         try:
-            registry = await self._open_registry()
+            sessions = await self._open_sessions()
         except Exception as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             raise
         state = scope.get("state")
         if state is not None:
-            state["seaway.describe"] = [f"layer: {registry.hub.layer.describe()}"]
+            state["seaway.describe"] = [f"layer: {sessions.registry.hub.layer.describe()}"]
+            state[DRAIN] = [sessions.drain]
         await send({"type": "lifespan.startup.complete"})
         await receive()  # lifespan.shutdown
         await self.close()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _open_registry(self) -> ConnectionRegistry:
+    async def _open_sessions(self) -> Sessions:
         """The running loop becomes the layer's home. Without lifespan (Daphne), at first use."""
-        if self._registry is None:
+        if self._sessions is None:
             home = layer_home()
             await home.adopt()
             settings = seaway_settings()
             limits = Limits(settings.MAX_JOINS, settings.MAX_REQUESTS, settings.PING_SECONDS)
             # Another connection may have come first during the await.
-            self._registry = self._registry or ConnectionRegistry(home.hub, limits)
-        return self._registry
+            if self._sessions is None:
+                self._sessions = Sessions(ConnectionRegistry(home.hub, limits))
+        return self._sessions
 
     async def close(self) -> None:
         """Finish what connections left to do, then leave the layer."""
-        registry, self._registry = self._registry, None
-        if registry is not None:
-            await registry.drain(DRAIN_SECONDS)
+        sessions, self._sessions = self._sessions, None
+        if sessions is not None:
+            sessions.drain()
+            await sessions.registry.drain(DRAIN_SECONDS)
+            await sessions.end()
             await layer_home().release()
+
+
+def _path_of_ours(scope: Scope) -> str | None:
+    """The path below ``PATH``, if topics are served there over plain HTTP; None: it is Django's."""
+    path, root = _path(scope), seaway_settings().PATH
+    if path.startswith(root) and served_here(path := path.removeprefix(root)):
+        return path
+    return None
+
+
+def _path(scope: Scope) -> str:
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
 
 
 def get_asgi_application() -> Application:

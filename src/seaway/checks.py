@@ -24,6 +24,7 @@ UNKNOWN_OPTION = "seaway.E001"
 WRONG_OPTION = "seaway.E002"
 WRONG_PATH = "seaway.E003"
 WRONG_ORIGIN = "seaway.E004"
+WEAK_KEY = "seaway.E005"
 WRONG_ROUTE = "seaway.E010"
 DUPLICATE_ROUTE = "seaway.E011"
 WRONG_JOIN = "seaway.E012"
@@ -33,11 +34,15 @@ NO_JOIN = "seaway.W015"
 UNMARKED_OVERRIDE = "seaway.W016"
 APP_ORDER = "seaway.W020"
 
+#: Fewer characters than these can be guessed from outside, given time.
+SHORTEST_KEY = 32
+
 Check = Callable[..., list[CheckMessage]]
 
 
 def check_settings(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
-    """E001 unknown option, E002 wrong value, E003 wrong PATH, E004 wrong origin."""
+    """E001 unknown option, E002 wrong value, E003 wrong PATH, E004 wrong origin, E005 weak
+    key."""
     raw = getattr(settings, "SEAWAY", {})
     found: list[CheckMessage] = []
     for problem in conf.problems(raw):
@@ -51,7 +56,20 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Ch
             if reason is not None:
                 message = f"SEAWAY['ALLOWED_ORIGINS']: {entry!r} {reason}."
                 found.append(Error(message, id=WRONG_ORIGIN))
+        found.extend(_about_keys(conf.seaway_settings().PUBLISH_KEYS))
     return found
+
+
+def _about_keys(keys: Sequence[str]) -> Iterator[CheckMessage]:
+    """Names a key by its place: the message may end up in a log."""
+    for number, key in enumerate(keys, start=1):
+        if len(key) < SHORTEST_KEY or not (key.isascii() and key.isprintable()) or " " in key:
+            yield Error(
+                f"SEAWAY['PUBLISH_KEYS']: key {number} is too weak, or HTTP cannot carry it.",
+                hint=f"Use at least {SHORTEST_KEY} random printable ASCII characters without "
+                "spaces, as from secrets.token_urlsafe(32).",
+                id=WEAK_KEY,
+            )
 
 
 def check_app_order(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:

@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, get_type_hints
+from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
 
 import msgspec
 from django.conf import settings as django_settings
@@ -93,6 +93,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             gt=0,
         ),
     ] = 25.0
+    PUBLISH_KEYS: Annotated[
+        list[str],
+        option("""Secrets with which programs in any language may publish by HTTP POST, as
+        `Authorization: Bearer`. While the list is empty, nobody can."""),
+    ] = []
 
 
 class Option(NamedTuple):
@@ -121,12 +126,22 @@ def reference() -> list[Option]:
     return [
         Option(
             field.name,
-            getattr(_HINTS[field.name].__origin__, "__name__", str(_HINTS[field.name].__origin__)),
-            field.default,
+            _name_of(_HINTS[field.name].__origin__),
+            _default_of(field),
             _HINTS[field.name].__metadata__[0].description,
         )
         for field in msgspec.structs.fields(Settings)
     ]
+
+
+def _name_of(kind: Any) -> str:
+    """``int``, but ``list[str]``."""
+    return str(kind) if get_args(kind) else str(kind.__name__)
+
+
+def _default_of(field: msgspec.structs.FieldInfo) -> Any:
+    factory = field.default_factory
+    return field.default if factory is msgspec.NODEFAULT else factory()
 
 
 def problems(raw: object) -> list[Problem]:

@@ -33,6 +33,26 @@ def origin_allowed(scope: Mapping[str, Any]) -> bool:
     return page_allowed(origin, _host(scope))
 
 
+def request_allowed(scope: Mapping[str, Any]) -> bool:
+    """Whether an HTTP request may act for its visitor: what `origin_allowed` is for a WebSocket.
+
+    A browser sends ``Origin`` with every POST and with every request that scripts of another origin
+    may read the answer of. Without one, ``Sec-Fetch-Site`` tells whether another site's page is
+    behind it (an image, a form), and ``Referer`` where the browser is too old for that. A request
+    with none of the three comes from no browser.
+    """
+    headers: dict[bytes, bytes] = dict(scope["headers"])
+    if b"origin" in headers:
+        return origin_allowed(scope)
+    site = headers.get(b"sec-fetch-site")
+    if site is not None:
+        return site in (b"same-origin", b"none")
+    referer = headers.get(b"referer")
+    if referer is None:
+        return True
+    return page_allowed(_origin_of(referer.decode("latin-1")), _host(scope))
+
+
 def page_allowed(origin: str | None, host: str | None) -> bool:
     """Whether a client with this ``Origin`` header may connect to this ``Host``.
 
@@ -70,6 +90,15 @@ def entry_problem(entry: str) -> str | None:
     if _parse(entry) is None:
         return "is not an origin: write scheme://host or scheme://host:port, without a path"
     return None
+
+
+def _origin_of(url: str) -> str:
+    """The origin of a URL; what is none becomes one that is not allowed."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _parse(origin: str) -> tuple[str, str, int | None] | None:

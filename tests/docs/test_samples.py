@@ -12,10 +12,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from websockets.sync.client import connect
 
+from seaway.conf import seaway_settings
+from seaway.transports.fallback import served_here
 from tests.docs.pages import DOCS, ROOT, Block, all_blocks, blocks, pages
 from tests.docs.reader import Command, Reader, commands, tutorial_pages
 
@@ -164,6 +167,9 @@ def test_commands_exist(line: str) -> None:
         options = [word for word in words if word.startswith("--")]
         assert done.returncode == 0, done.stderr
         assert [option for option in options if option not in done.stdout] == []
+    elif words[0] == "curl":
+        path = urlsplit(words[-1]).path
+        assert served_here(path.removeprefix(seaway_settings().PATH))
     elif words[0] == "kill":
         assert words[1] in {"-HUP", "-TERM"}
     else:

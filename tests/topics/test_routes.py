@@ -67,6 +67,14 @@ def test_a_value_that_makes_no_legal_name_is_refused(value: str) -> None:
         Route("rooms/<room>").name({"room": value})
 
 
+def test_names_that_seaway_keeps_for_itself_lead_nowhere() -> None:
+    everything = Route("<path:name>")
+    assert everything.match("a/~b") == {"name": "a/~b"}
+    assert everything.match("~p/abc") is None
+    with pytest.raises(InvalidName, match="does not allow"):
+        everything.name({"name": "~p/abc"})
+
+
 @pytest.mark.parametrize(
     ("template", "words"),
     [
@@ -79,6 +87,7 @@ def test_a_value_that_makes_no_legal_name_is_refused(value: str) -> None:
         ("rooms/<int:x", "unmatched angle bracket"),
         ("my rooms/<x>", "can never match"),
         ("rooms/<self>", "named 'self'"),
+        ("~rooms/<int:x>", "starts with '~'"),
     ],
 )
 def test_a_bad_route_says_what_is_wrong_and_makes_no_name(template: Any, words: str) -> None:

@@ -7,7 +7,9 @@
  */
 
 export const NORMAL = 1000;
+export const NO_STATUS = 1005;
 export const ABNORMAL = 1006;
+export const MESSAGE_TOO_BIG = 1009;
 export const SERVICE_RESTART = 1012;
 export const TRY_AGAIN_LATER = 1013;
 export const PING_TIMEOUT = 4001;

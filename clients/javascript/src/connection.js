@@ -13,7 +13,10 @@
  *   clearTimeout(timer: any): void}} Clock
  *
  * @typedef {object} Options
+ * @property {import("./transports/list.js").TransportName[]} [transports] which may be used, the
+ *   best first; by default all
  * @property {any} [WebSocket] the constructor to use; by default the global one
+ * @property {any} [fetch] the function to use; by default the global one
  * @property {any} [window] for tests: the page (`location`, `document`, `addEventListener`)
  * @property {Clock} [clock] for tests
  * @property {() => number} [random] for tests: from 0 up to, not including, 1
@@ -35,7 +38,8 @@ import { retryDelay } from "./backoff.js";
 import * as codes from "./codes.js";
 import { Emitter } from "./emitter.js";
 import { Heartbeat } from "./heartbeat.js";
-import { BadMessage, SUBPROTOCOL, VERSION, decode, encode, isTopicName } from "./protocol.js";
+import { Ladder, STEADY_MS } from "./ladder.js";
+import { BadMessage, VERSION, decode, encode, isTopicName } from "./protocol.js";
 import { Topic } from "./topic.js";
 
 /**
@@ -49,14 +53,27 @@ const TRANSITIONS = {
   closed: { reconnect: "connecting" },
 };
 
-/** No welcome in this time: browsers give an unanswered handshake up to minutes. */
+/**
+ * No welcome in this time: browsers give an unanswered handshake up to minutes. Less where another
+ * transport can be tried.
+ */
 const WELCOME_MS = 20_000;
+const WELCOME_OR_NEXT_MS = 10_000;
 
-/** A connection that held this long has proved the server well: back-off starts afresh. */
-const STEADY_MS = 5_000;
+/**
+ * @param {any} window
+ * @returns {import("./ladder.js").Storage | null}
+ */
+function storageOf(window) {
+  try {
+    return window?.sessionStorage ?? null;
+  } catch {
+    return null; // forbidden, as with cookies that are blocked
+  }
+}
 
 /** @type {Clock} */
-const SYSTEM_CLOCK = {
+export const SYSTEM_CLOCK = {
   now: () => performance.now(),
   setTimeout: (fn, ms) => setTimeout(fn, ms),
   clearTimeout: (timer) => clearTimeout(timer),
@@ -65,8 +82,7 @@ const SYSTEM_CLOCK = {
 export class Connection {
   /** @type {ConnectionState} */
   #state = "connecting";
-  #url;
-  #Socket;
+  #ladder;
   #window;
   #clock;
   #random;
@@ -90,11 +106,12 @@ export class Connection {
 
   /**
    * @param {string} url
-   * @param {Options} options
+   * @param {import("./transports/list.js").Transport[]} transports
+   * @param {Options & {clock: Clock}} options
    */
-  constructor(url, { WebSocket, window, clock = SYSTEM_CLOCK, random = Math.random }) {
-    this.#url = url;
-    this.#Socket = WebSocket;
+  constructor(url, transports, { window, clock, random = Math.random }) {
+    const page = { clock, storage: storageOf(window) };
+    this.#ladder = new Ladder(transports, url, page, this.#move.bind(this));
     this.#window = window;
     this.#clock = clock;
     this.#random = random;
@@ -108,6 +125,11 @@ export class Connection {
 
   get state() {
     return this.#state;
+  }
+
+  /** The name of the transport in use, or to be used next. */
+  get transport() {
+    return this.#ladder.name;
   }
 
   /**
@@ -168,17 +190,23 @@ export class Connection {
     this.#openedAt = Infinity;
     this.#watchPage("addEventListener");
     try {
-      this.#socket = new this.#Socket(this.#url, [SUBPROTOCOL]);
+      this.#socket = this.#ladder.open();
     } catch (error) {
       this.#step("refused", null, String(error));
       throw error;
     }
+    this.#listen();
+    const patience = this.#ladder.hasOthers ? WELCOME_OR_NEXT_MS : WELCOME_MS;
+    const late = () => this.#ended(codes.ABNORMAL, `no welcome in ${patience} ms`, true);
+    this.#timer = this.#clock.setTimeout(late, patience);
+  }
+
+  #listen() {
     const socket = this.#socket;
     socket.onmessage = (/** @type {any} */ { data }) => this.#receive(data);
     socket.onclose = (/** @type {any} */ { code, reason }) => this.#ended(code, reason);
-    socket.onerror = () => {}; // a close event follows, and says more
-    const late = () => this.#ended(codes.ABNORMAL, `no welcome in ${WELCOME_MS} ms`);
-    this.#timer = this.#clock.setTimeout(late, WELCOME_MS);
+    // What shows that the server is there without being a message; not known to WebSockets.
+    socket.onheard = () => this.#heartbeat.heard();
   }
 
   /**
@@ -186,11 +214,17 @@ export class Connection {
    * @param {number} code
    */
   #hangUp(code) {
+    this.#ladder.stop();
+    this.#letGo(code);
+  }
+
+  /** @param {number} code */
+  #letGo(code) {
     const socket = this.#socket;
     this.#socket = null;
     this.#heartbeat.stop();
     if (!socket) return;
-    socket.onmessage = socket.onclose = null;
+    socket.onmessage = socket.onclose = socket.onheard = null;
     if (code === codes.NORMAL || code >= 3000) socket.close(code);
     else socket.close();
   }
@@ -211,8 +245,11 @@ export class Connection {
   /**
    * @param {number} code
    * @param {string} reason
+   * @param {boolean} [silent] nothing was heard at all
    */
-  #ended(code, reason) {
+  #ended(code, reason, silent) {
+    const offline = this.#window?.navigator?.onLine === false;
+    if (!offline) this.#ladder.ended(code, this.#clock.now() - this.#openedAt, silent);
     this.#step(codes.reconnectsAfter(code) ? "lost" : "refused", code, reason);
   }
 
@@ -257,7 +294,29 @@ export class Connection {
     }
     if (this.#state !== "connecting") return;
     this.#heartbeat.start(ping);
+    this.#ladder.opened();
     this.#step("welcomed");
+  }
+
+  /**
+   * Moves over to a better transport. The topics resume where they were: nothing is lost, and what
+   * comes twice is dropped. Not while requests are unanswered: their answers would be lost.
+   * @param {any} socket
+   * @param {import("./protocol.js").Welcome} welcome
+   */
+  #move(socket, { version, ping }) {
+    if (this.#state !== "open" || this.#requests.size > 0 || version !== VERSION) return false;
+    this.#letGo(codes.NORMAL);
+    this.#socket = socket;
+    this.#openedAt = this.#clock.now();
+    this.#listen();
+    this.#heartbeat.start(ping);
+    this.#notify(() => {
+      const topics = [...this.#topics.values()];
+      for (const topic of topics) topic.lost();
+      for (const topic of topics) topic.opened();
+    });
+    return true;
   }
 
   /** @returns {Link} */

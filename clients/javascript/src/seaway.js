@@ -1,5 +1,5 @@
 /**
- * Seaway's client: live topics in a browser, or wherever there is a WebSocket.
+ * Seaway's client: live topics in a browser, or wherever there is a WebSocket or `fetch`.
  *
  * What lives here: the public names, and how an address is read.
  *
@@ -12,8 +12,9 @@
  * @typedef {import("./connection.js").Options} Options
  */
 
-import { Connection } from "./connection.js";
+import { Connection, SYSTEM_CLOCK } from "./connection.js";
 import { isObject } from "./protocol.js";
+import { NAMES, transports } from "./transports/list.js";
 
 export { SeawayError } from "./error.js";
 
@@ -31,17 +32,23 @@ const SCHEMES = { "http:": "ws:", "https:": "wss:", "ws:": "ws:", "wss:": "wss:"
  *   https), or one relative to the page; without it `/seaway/` of the page's own origin
  * @param {Options} [options]
  * @returns {Connection}
- * @throws {TypeError} when the address cannot be used, or there is no WebSocket
+ * @throws {TypeError} when the address cannot be used, or none of the transports
  */
 export function connect(url, options = {}) {
   if (isObject(url) && !(url instanceof URL)) return connect(undefined, url);
   const window = options.window ?? /** @type {any} */ (globalThis);
-  const Socket = options.WebSocket ?? window.WebSocket;
-  if (!Socket) {
-    throw new TypeError("There is no WebSocket here: pass one as connect(url, { WebSocket }).");
+  const { clock = SYSTEM_CLOCK, transports: names = NAMES } = options;
+  const unknown = names.find((name) => !NAMES.includes(name));
+  if (unknown) throw new TypeError(`There is no transport "${unknown}": ${NAMES.join(", ")}.`);
+  const WebSocket = options.WebSocket ?? window.WebSocket;
+  const fetch = options.fetch ?? window.fetch?.bind(window);
+  const found = transports(names, { WebSocket, fetch, window, clock });
+  if (!found.length) {
+    const text = `Nothing here can be used for ${names.join(", ")}: `;
+    throw new TypeError(`${text}pass what is missing as connect(url, { WebSocket }) or { fetch }.`);
   }
   const address = resolve(/** @type {string | URL | undefined} */ (url), window.location?.href);
-  return new Connection(address, { ...options, window, WebSocket: Socket });
+  return new Connection(address, found, { ...options, window, clock });
 }
 
 /**

@@ -61,6 +61,11 @@ class Connection:
         self.sink.write(self.encoding.frame(message))
         self._consider_reading()
 
+    @property
+    def busy(self) -> bool:
+        """Whether no more should be read from this client now: for transports that cannot pause."""
+        return self._paused
+
     # Handler -------------------------------------------------------------------------------------
 
     def on_message(self, data: str | bytes) -> None:

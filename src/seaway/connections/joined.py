@@ -89,6 +89,12 @@ class JoinedTopic:
         if self.subscription is not None:
             self.connection.registry.hub.activate(self.subscription)
 
+    def redirect(self) -> None:
+        """Let events flow to the connection's present sink: between `join` and `activate`, for a
+        transport that opens its sink only once the join has succeeded."""
+        if self.subscription is not None:
+            self.subscription.redirect(self.connection.sink, self.connection.encoding)
+
     async def call(self, request: Call) -> bytes:
         """Run an action; JSON of what it returned. Raises `TopicError`."""
         if self.membership is None:

@@ -99,14 +99,18 @@ class Subscription:
         self, stream: Stream, outlet: Outlet, encoding: Encoding, *, replayable: bool
     ) -> None:
         self.stream = stream
-        self.outlet = outlet
-        self.lane: Lane | None = getattr(outlet, "lane", None)
-        self.encoding = encoding
+        self.redirect(outlet, encoding)
         self.replayable = replayable
         self.state = State.HELD
         self.cursor = NOWHERE
         self.catching_up = False
         self.stale = False  # missed a presence change while not LIVE
+
+    def redirect(self, outlet: Outlet, encoding: Encoding) -> None:
+        """Deliver elsewhere. Only while HELD: a stream sorts its LIVE ones by these."""
+        self.outlet = outlet
+        self.lane: Lane | None = getattr(outlet, "lane", None)
+        self.encoding = encoding
 
 
 class Chunk:

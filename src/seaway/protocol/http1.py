@@ -34,7 +34,7 @@ from .http1_request import (
     HttpLimits,
     RequestReader,
 )
-from .http1_response import SWITCHING_PROTOCOLS, Exchange
+from .http1_response import SWITCHING_PROTOCOLS, Coding, Exchange
 
 __all__ = ["Http1Connection", "HttpLimits"]
 
@@ -178,6 +178,14 @@ class Http1Connection:
     def skip(self, size: int) -> None:
         """The server has sent ``size`` bytes of the body itself, no more than `body_left`."""
         self._reader.exchanges[0].skip(size)
+
+    @property
+    def coding(self) -> Coding:
+        """How to write the rest of the current response without `send`: nothing else is sent or
+        received on this connection any more. Raises `ResponseError` (see `Exchange.coding`)."""
+        if not self._reader.exchanges:
+            raise ResponseError("no response is under way")
+        return self._reader.exchanges[0].coding
 
     def upgrade(self) -> bytes:
         """Stop speaking HTTP, after 101 was sent: returns what the peer sent behind its request.

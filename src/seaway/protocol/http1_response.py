@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import NamedTuple
 
 from seaway.exceptions import ResponseError
 
@@ -64,6 +65,33 @@ def _plain_head(status: int, headers: Headers) -> bytes:
     return _head(lines, headers)
 
 
+class Coding(NamedTuple):
+    """How a body whose length is not known in advance is written, for those who write it
+    themselves: all that have the same share these functions.
+
+    :ivar frame: from a part of the body, not empty, to what is written for it.
+    :ivar end: what is written after the last part.
+    """
+
+    frame: Callable[[bytes], bytes]
+    end: bytes
+
+
+def _chunk(part: bytes) -> bytes:
+    """RFC 9112 section 7.1."""
+    return b"%x\r\n%b\r\n" % (len(part), part)
+
+
+def _bare(part: bytes) -> bytes:
+    return part
+
+
+_LAST_CHUNK = b"0\r\n\r\n"
+_CHUNKED = Coding(_chunk, _LAST_CHUNK)
+#: For HTTP/1.0: the end of the connection is the end of the body.
+_UNTIL_CLOSE = Coding(_bare, b"")
+
+
 class Exchange:
     """One request's answer, from interim responses to the last byte.
 
@@ -112,6 +140,18 @@ class Exchange:
     def started(self) -> bool:
         """Whether the final response's head has been sent."""
         return self._write is not None
+
+    @property
+    def coding(self) -> Coding:
+        """The coding of a body that has begun and has no length of its own.
+
+        :raises ResponseError: there is no such body.
+        """
+        if self._write == self._write_chunk:
+            return _CHUNKED
+        if self._write == self._write_until_close:
+            return _UNTIL_CLOSE
+        raise ResponseError("the application streams a response whose length is fixed")
 
     def interim(self, event: InterimResponse) -> bytes:
         """A 1xx response, or nothing for an HTTP/1.0 client (RFC 9110 section 15.2)."""
@@ -223,8 +263,8 @@ class Exchange:
 
     def _write_chunk(self, event: ResponseData) -> bytes:
         # An empty chunk would end the body (RFC 9112 section 7.1).
-        chunk = b"%x\r\n%b\r\n" % (len(event.data), event.data) if event.data else b""
-        return chunk + b"0\r\n\r\n" if event.ended else chunk
+        chunk = _chunk(event.data) if event.data else b""
+        return chunk + _LAST_CHUNK if event.ended else chunk
 
     def _write_until_close(self, event: ResponseData) -> bytes:
         return event.data

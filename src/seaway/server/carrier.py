@@ -9,7 +9,7 @@ What must not: an implementation.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, BinaryIO, Protocol
 
 from seaway.protocol.events import (
@@ -20,6 +20,7 @@ from seaway.protocol.events import (
 )
 from seaway.server.context import Context
 from seaway.server.flow import Gate
+from seaway.server.handoff import Farewell, Framing, Handler, Sink
 from seaway.server.replies import Header
 from seaway.server.scope import Peer
 
@@ -127,3 +128,11 @@ class Carrier(Protocol):
 
     def hand_over(self, protocol: asyncio.Protocol) -> bytes:
         """After `accept`: all that comes is for ``protocol``. Returns what came already."""
+
+    @property
+    def stream_body(self) -> Callable[[Head, Handler, Framing, Farewell], Sink] | None:
+        """Send a head that `begin` made, and leave the body, and the end of the connection with it,
+        to a sink. None where a response cannot have the connection to itself.
+
+        Raises `ResponseError` for a response whose length is fixed.
+        """

@@ -29,9 +29,11 @@ from seaway.protocol.http2 import PREFACE
 from seaway.server.carrier import Head, Stream
 from seaway.server.context import NEVER, Context, OpenConnection
 from seaway.server.file_body import copy_file
+from seaway.server.handoff import Farewell, Framing, Handler
 from seaway.server.http2_connection import MultiplexedConnection
 from seaway.server.http_stream import HttpStream
 from seaway.server.replies import REQUEST_TIMEOUT, Header, plain_response
+from seaway.server.response_sink import ResponseSink
 from seaway.server.socket_end import SocketEnd
 from seaway.server.websocket_stream import WebSocketStream
 
@@ -259,13 +261,28 @@ class HttpConnection(SocketEnd):
         return self.transport
 
     def hand_over(self, protocol: asyncio.Protocol) -> bytes:
+        self._give_way(protocol)
+        return self.http.upgrade()
+
+    def stream_body(
+        self, head: Head, handler: Handler, framing: Framing, farewell: Farewell
+    ) -> ResponseSink:
+        coding = self.http.coding
+        self.transport.write(head)
+        sink = ResponseSink(self.context, self.transport, handler, framing, farewell, coding)
+        self._give_way(sink)
+        if self.context.draining:
+            self.context.loop.call_soon(sink.drain)
+        return sink
+
+    def _give_way(self, protocol: asyncio.Protocol) -> None:
+        """Leave the transport to another protocol; nothing of this one stays."""
         self.read(True)
         self.closing = True
         self.current = self._incoming = None
         self.context.open.discard(self)
         self.context.open.add(cast("OpenConnection", protocol))
         self.transport.set_protocol(protocol)
-        return self.http.upgrade()
 
     def update_reading(self) -> None:
         """Read from the peer unless requests or body parts wait for the application."""

@@ -8,6 +8,14 @@ An application that finds ``"seaway.handoff"`` in ``scope["extensions"]`` may, a
 connection's `Sink` and returns from its coroutine: the connection stays open and from now on talks
 to the handler, with no task and no queue of its own. Messages that arrived between accept and
 ``take`` reach the handler in order, after ``take`` has returned.
+
+On an HTTP scope it is ``take(handler, framing, farewell)``, after ``http.response.start`` and
+before any body: from now on the response's body is what is written to the sink. ``framing`` makes a
+message into the body's bytes (the sink's own framing adds what HTTP needs around them), and
+``farewell`` makes the last bytes from a close code and a reason. ``on_message`` is never called.
+
+``scope["state"]["seaway.drain"]``, a list left there by the application's lifespan, holds functions
+that the server calls when it begins to drain: what has not been handed off has to end by itself.
 """
 
 from __future__ import annotations
@@ -16,10 +24,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 EXTENSION = "seaway.handoff"
+DRAIN = "seaway.drain"
 
 #: Turns one message of a dialect (UTF-8 bytes) into the bytes that a transport writes for it. It is
 #: a plain function with no state, so all connections with the same framing share what it returns.
 Framing = Callable[[bytes], bytes]
+
+#: The last bytes of a streamed response, from a close code and a reason.
+Farewell = Callable[[int, str], bytes]
 
 
 class Sink(Protocol):

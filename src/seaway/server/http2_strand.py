@@ -53,6 +53,8 @@ class Strand:
     )
 
     stream: Stream
+    #: Other streams share the connection.
+    stream_body = None
 
     def __init__(self, connection: MultiplexedConnection, request: RequestReceived) -> None:
         self.connection = connection

@@ -24,6 +24,7 @@ from seaway.protocol.events import (
 from seaway.server.asgi_types import Application, ClientDisconnected, Message, Scope
 from seaway.server.file_body import open_file, read_file
 from seaway.server.flow import Gate
+from seaway.server.handoff import EXTENSION, Farewell, Framing, Handler, Sink
 from seaway.server.logs import access_log, log_event, server_log
 from seaway.server.scope import http_scope
 
@@ -211,7 +212,10 @@ class HttpStream:
     async def _run(self, app: Application) -> None:
         error: BaseException | None = None
         try:
-            await app(self._scope(), self.receive, self.send)
+            scope = self._scope()
+            if self._connection.stream_body is not None:
+                scope["extensions"][EXTENSION] = {"take": self.take}
+            await app(scope, self.receive, self.send)
         except (ClientDisconnected, asyncio.CancelledError) as ending:
             error = ending
         except Exception as failure:  # noqa: BLE001 - whatever it is, it ends this request only
@@ -388,6 +392,28 @@ class HttpStream:
                     raise ClientDisconnected
                 self._send_part(part, more)
                 await self._pace()
+
+    def take(self, handler: Handler, framing: Framing, farewell: Farewell) -> Sink:
+        """``seaway.handoff``: the body is the sink's from now on.
+
+        Raises `ClientDisconnected` if the client is gone already, and RuntimeError before
+        ``http.response.start`` and after the first part of the body.
+        """
+        if self._state != _HELD:
+            raise RuntimeError(f"seaway.handoff was taken {_STANDS[self._state]}.")
+        if self._peer:
+            raise ClientDisconnected
+        # The connection ends with this response: its body ends only then.
+        headers = [*self._headers, _CLOSE]
+        connection = self._connection
+        hand_over = connection.stream_body
+        assert hand_over is not None  # noqa: S101 - it was offered in `_run`
+        head = connection.begin(ResponseStarted(self.number, self._status, headers))
+        self._state = _STARTED
+        sink = hand_over(head, handler, framing, farewell)
+        self._state = _COMPLETE
+        self._body.clear()
+        return sink
 
     async def _pace(self) -> None:
         """Wait while the client does not keep up, and let others have their turn."""

@@ -16,6 +16,7 @@ from typing import Any
 from seaway.server.addresses import is_unix, tls_context
 from seaway.server.connection import HttpConnection
 from seaway.server.context import Context
+from seaway.server.handoff import DRAIN
 from seaway.server.logs import log_event, server_log
 
 #: Connections that are told to go in one turn of the loop: a Close frame costs about 10 µs.
@@ -82,6 +83,8 @@ class Listener:
         context.draining = True
         context.now = context.loop.time()
         self.stop_accepting()
+        for tell in context.state.get(DRAIN, ()):
+            tell()
         for count, connection in enumerate(list(context.open)):
             connection.drain()
             if count % _DRAIN_SLICE == 0:

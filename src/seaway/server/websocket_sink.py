@@ -1,21 +1,14 @@
 """One open WebSocket: the transport's end of it, and the sink that fan-out writes to.
 
-What lives here: the asyncio protocol of an upgraded connection: writing (the hot path), reading,
-pings, and the closing handshake (RFC 6455 section 7).
+What lives here: the asyncio protocol of an upgraded connection: reading, pings, and the
+closing handshake (RFC 6455 section 7).
 What must not: ASGI and the handshake (`websocket_stream`), frames (`seaway.protocol`).
-
-The hot path. Nine tenths of a delivery are the system call, so `write` makes it itself: straight
-to the file descriptor, as long as nothing is buffered that has to go first. uvloop's
-``transport.write`` would put it off to the end of the loop's turn, with a handle for each
-connection. Everything that this connection sends goes through the same method, which keeps order.
 """
 
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
-import os
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
@@ -23,47 +16,24 @@ from seaway.exceptions import CloseCode
 from seaway.protocol.events import Close, Event, Message, MessageViolation, Ping, Pong
 from seaway.protocol.websocket.connection import WebSocketConnection
 from seaway.server.context import Context
-from seaway.server.handoff import Framing, Handler
-from seaway.server.lane import Lane
-from seaway.server.logs import access_log, log_event, server_log
-
-try:
-    _uvloop: Any = importlib.import_module("uvloop.loop")
-except ImportError:
-    _DIRECT: tuple[type, ...] = ()
-else:
-    #: Transports of which we know that they buffer nothing unless told to write. asyncio's own
-    #: write at once by themselves, and TLS has to see every byte.
-    _DIRECT = (_uvloop.TCPTransport, _uvloop.UnixTransport)
-
-#: Open; our Close is sent and the peer's awaited; the peer broke the protocol and is not listened
-#: to any more; nothing is left but to flush and close the transport.
-_OPEN, _CLOSING, _FAILED, _CLOSED = range(4)
-
-_os_write = os.write
+from seaway.server.handoff import Handler
+from seaway.server.logs import access_log, log_event
+from seaway.server.socket_sink import CLOSED, CLOSING, FAILED, OPEN, SocketSink
 
 
-class WebSocketSink(asyncio.Protocol):
+class WebSocketSink(SocketSink):
     """A WebSocket after its handshake: `seaway.server.handoff.Sink` and an asyncio protocol."""
 
     __slots__ = (
         "_code",
         "_connection",
-        "_context",
-        "_fd",
         "_log",
         "_misses",
         "_own_code",
         "_reason",
-        "_state",
-        "_transport",
-        "deadline",
-        "direct",
-        "framing",
-        "handler",
-        "lane",
-        "writable",
     )
+
+    _failure = "websocket_handler_failed"
 
     def __init__(
         self,
@@ -72,94 +42,32 @@ class WebSocketSink(asyncio.Protocol):
         connection: WebSocketConnection,
         handler: Handler,
     ) -> None:
-        self._context = context
-        self._transport = transport
+        super().__init__(context, transport, handler, connection.framing)
         self._connection = connection
-        self.framing: Framing = connection.framing
-        self.handler = handler
-        self.writable = True
         self.deadline = context.now + context.config.ping_interval
         #: Who is asking, for the access log: (path, client, start), or None when it is off.
         self._log: tuple[str, str, float] | None = None
-        self._state = _OPEN
         self._misses = 0
         self._code: int = CloseCode.ABNORMAL
         self._reason = ""
         self._own_code = 0
-        self._fd = -1
-        self.lane: Lane | None = None
-        if isinstance(transport, _DIRECT):
-            self._fd = transport.get_extra_info("socket").fileno()
-            self.lane = context.lane
-        #: The descriptor while the transport's buffer is known to be empty, so that `write` and
-        #: `lane` may go past it; else -1.
-        self.direct = -1
 
     # Writing -------------------------------------------------------------------------------------
-
-    def write(self, frame: bytes) -> None:
-        """Write bytes that `framing` made; silently nothing once closing has begun."""
-        if self.direct < 0:
-            self._write_buffered(frame)
-            return
-        try:
-            sent = _os_write(self.direct, frame)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            # A reset, which the transport has not read yet. `on_close` follows in the next turn.
-            self.abort()
-            return
-        if sent != len(frame):
-            self.write_rest(frame[sent:])
-
-    def write_rest(self, rest: bytes) -> None:
-        """Write what the kernel did not take of a frame; what follows has to wait for it."""
-        self._point(-1)
-        self._transport.write(rest)
-
-    def _point(self, descriptor: int) -> None:
-        """The one place that changes `direct`: batches of this lane hold copies of it."""
-        self.direct = descriptor
-        if self.lane is not None:
-            self.lane.changes += 1
-
-    def _write_buffered(self, frame: bytes) -> None:
-        if self._state != _OPEN:
-            return
-        transport = self._transport
-        if self._fd >= 0 and transport.get_write_buffer_size() == 0:
-            self._point(self._fd)
-            self.write(frame)
-        else:
-            transport.write(frame)
 
     def send(self, data: str | bytes) -> None:
         """Frame and write one message; for the connection's own ASGI application."""
         self.write(self._connection.send(Message(data)))
 
-    def pause_writing(self) -> None:
-        self.writable = False
-
-    def resume_writing(self) -> None:
-        if self._state != _OPEN:
-            return
-        self.writable = True
-        try:
-            self.handler.on_writable()
-        except Exception as error:  # noqa: BLE001 - it ends this connection only
-            self._fail(error)
-
     # Reading -------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        if self._state >= _FAILED:
+        if self._state >= FAILED:
             return
         self._misses = -1
         try:
             for event in self._connection.receive(data):
                 if type(event) is Message:
-                    if self._state == _OPEN:
+                    if self._state == OPEN:
                         self.handler.on_message(event.data)
                 else:
                     _ON_EVENT[type(event)](self, event)
@@ -183,18 +91,18 @@ class WebSocketSink(asyncio.Protocol):
 
     def _on_close(self, event: Close) -> None:
         self._code, self._reason = event.code, event.reason
-        if self._state == _OPEN:
+        if self._state == OPEN:
             # Section 5.5.1: answered with the code received.
             self.write(self._connection.send(Close(event.code)))
-        self._leave(_CLOSED)
+        self._leave(CLOSED)
         # Section 7.1.1: the server closes TCP first.
         self._transport.close()
 
     def _on_violation(self, event: MessageViolation) -> None:
-        if self._state == _OPEN:
+        if self._state == OPEN:
             self._own_code = event.code
             self.write(self._connection.send(Close(event.code, event.reason)))
-        self._leave(_FAILED)
+        self._leave(FAILED)
         # Half closed, the peer can still read why; a full close with its bytes unread would make
         # the kernel send a reset.
         if self._transport.can_write_eof():
@@ -204,44 +112,29 @@ class WebSocketSink(asyncio.Protocol):
 
     def pause_reading(self) -> None:
         """Stop reading; what has been read already is still delivered."""
-        if self._state == _OPEN:
+        if self._state == OPEN:
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        if self._state < _CLOSED and not self._transport.is_closing():
+        if self._state < CLOSED and not self._transport.is_closing():
             self._transport.resume_reading()
 
     # Leaving -------------------------------------------------------------------------------------
 
     def close(self, code: int, reason: str = "") -> None:
         """Start the closing handshake; the handler's ``on_close`` follows. Idempotent."""
-        if self._state != _OPEN:
+        if self._state != OPEN:
             return
         self.write(self._connection.send(Close(code, reason)))
         self._own_code = code
-        self._leave(_CLOSING)
+        self._leave(CLOSING)
         # The peer's Close may wait behind messages that nobody wants any more.
         self.resume_reading()
-
-    def _leave(self, state: int) -> None:
-        self._state = state
-        self._point(-1)
-        self.writable = False
-        self.deadline = self._context.now + self._context.config.close_timeout
-
-    def _fail(self, error: Exception) -> None:
-        """The handler's fault: it is logged, and its connection closes with 1011."""
-        log_event(server_log, logging.ERROR, "websocket_handler_failed", error)
-        self.close(CloseCode.INTERNAL_ERROR)
-
-    def abort(self) -> None:
-        self._leave(_CLOSED)
-        self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         context = self._context
         context.left(self)
-        self._leave(_CLOSED)
+        self._leave(CLOSED)
         # The transport's descriptor is about to be closed, and its number used by another.
         self._fd = -1
         if self._log is not None:
@@ -250,16 +143,13 @@ class WebSocketSink(asyncio.Protocol):
 
     def report_close(self) -> None:
         """Tell the handler that the connection is gone."""
-        try:
-            self.handler.on_close(int(self._code), self._reason)
-        except Exception as error:  # noqa: BLE001 - nothing is left to close
-            log_event(server_log, logging.ERROR, "websocket_handler_failed", error)
+        self._report_close(int(self._code), self._reason)
 
     # From the listener ---------------------------------------------------------------------------
 
     def expire(self) -> None:
         config = self._context.config
-        if self._state != _OPEN:
+        if self._state != OPEN:
             self.abort()
         elif self._misses >= config.ping_misses:
             self._reason = "pings unanswered"

@@ -16,6 +16,10 @@ from django.urls.resolvers import RoutePattern
 from seaway.exceptions import ConfigurationError, InvalidName
 from seaway.layers.base import LEGAL_NAME, check_name
 
+#: How the names of topics start by which processes talk to each other: no route leads to them,
+#: not even one that is all parameter.
+RESERVED = "~"
+
 _PARAMETER = re.compile(r"<(?:[^>:]+:)?([^>]+)>")
 
 
@@ -48,6 +52,10 @@ class Route:
                 f"Route {self.template!r} can never match: topic names are at most 200 printable "
                 "ASCII characters without spaces, double quotes and backslashes."
             )
+        if self.template.startswith(RESERVED):
+            return (
+                f"Route {self.template!r} starts with {RESERVED!r}, which Seaway keeps for itself."
+            )
         if "self" in self._pattern.converters:
             return f"Route {self.template!r} has a parameter named 'self'."
         return None
@@ -69,7 +77,7 @@ class Route:
         match ``events/<int:pk>``, for nothing is ever published on it.
         """
         found = self._pattern.match(name)
-        if found is None:
+        if found is None or name.startswith(RESERVED):
             return None
         values: dict[str, Any] = found[2]
         try:
