@@ -93,7 +93,7 @@ class HttpConnection(SocketEnd):
         # A closed browser tab looks like this as well: the application is told that the client
         # has gone, but what it still sends may have a reader. TLS cannot be half closed.
         self.current.disconnect()
-        return not self.secure
+        return not self.encrypted
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._queue = None
@@ -209,8 +209,7 @@ class HttpConnection(SocketEnd):
         self.read(True)
         self.closing = True
         self.current = self._incoming = None
-        self.context.open.discard(self)
-        self.context.open.add(cast("OpenConnection", protocol))
+        self.context.replaced(self, cast("OpenConnection", protocol))
         self.transport.set_protocol(protocol)
 
     def update_reading(self) -> None:

@@ -12,8 +12,9 @@ from typing import cast
 
 from seaway.server.context import NEVER, Context
 from seaway.server.flow import Gate
-from seaway.server.replies import OVERLOADED
-from seaway.server.scope import Peer, addresses
+from seaway.server.replies import OVERLOADED, TOO_MANY
+from seaway.server.scope import addresses
+from seaway.server.scope_types import Peer
 
 #: Seconds that a connection is kept half open so that the peer can read our last words: a close
 #: with unread input makes the kernel send a reset, which may overtake them (RFC 9112 section 9.6).
@@ -29,6 +30,7 @@ class SocketEnd(asyncio.Protocol):
         "closing",
         "context",
         "deadline",
+        "encrypted",
         "gate",
         "reading",
         "secure",
@@ -43,6 +45,8 @@ class SocketEnd(asyncio.Protocol):
         self.transport: asyncio.Transport
         self.client: Peer = None
         self.server: Peer = None
+        #: Whether this connection is TLS, and whether the client's is, to us or to a proxy.
+        self.encrypted = False
         self.secure = False
         #: True from the moment when nothing more is to be read or answered.
         self.closing = False
@@ -65,15 +69,31 @@ class SocketEnd(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
         if len(context.open) >= context.config.max_connections:
             context.refused += 1
-            self.closing = True
-            self.transport.write(OVERLOADED)
-            self.transport.close()
+            self._refuse(OVERLOADED)
             return
         self.client, self.server = addresses(transport)
-        self.secure = transport.get_extra_info("ssl_object") is not None
+        self.secure = self.encrypted = transport.get_extra_info("ssl_object") is not None
+        if context.proxied:
+            self._heed_proxy(context)
+        if context.peers is not None and not context.peers.admit(self, self.client, context.now):
+            self._refuse(TOO_MANY)
+            return
         self.transport.set_write_buffer_limits(context.config.write_buffer, 0)
         context.open.add(self)
         self.deadline = context.now + context.config.header_timeout
+
+    def _heed_proxy(self, context: Context) -> None:
+        """A PROXY header came first: it says who the peer's peer is."""
+        fd = self.transport.get_extra_info("socket").fileno()
+        header = context.proxied.pop(fd, None)
+        if header is not None and header.source is not None:
+            self.client, self.server = header.source, header.destination
+            self.secure = self.encrypted or header.secure
+
+    def _refuse(self, answer: bytes) -> None:
+        self.closing = True
+        self.transport.write(answer)
+        self.transport.close()
 
     def pause_writing(self) -> None:
         self.writable = False
@@ -111,7 +131,7 @@ class SocketEnd(asyncio.Protocol):
         self.closing = True
         transport = self.transport
         self._await_flush()
-        if linger and not self.secure and transport.can_write_eof():
+        if linger and not self.encrypted and transport.can_write_eof():
             if not self._unsent:
                 self.deadline = self.context.now + _LINGER
             transport.write_eof()

@@ -22,9 +22,11 @@ from typing import Any, cast
 from seaway.exceptions import CloseCode
 from seaway.protocol.events import Close, Event, Message, MessageViolation, Ping, Pong
 from seaway.protocol.websocket.connection import WebSocketConnection
+from seaway.server.access import log_websocket
 from seaway.server.context import Context
 from seaway.server.handoff import Framing, Handler
-from seaway.server.logs import access_log, log_event, server_log
+from seaway.server.logs import log_event, server_log
+from seaway.server.replies import restart_reason
 
 try:
     _uvloop: Any = importlib.import_module("uvloop.loop")
@@ -257,7 +259,7 @@ class WebSocketSink(asyncio.Protocol):
             self.deadline = self._context.now + config.ping_interval
 
     def drain(self) -> None:
-        self.close(CloseCode.SERVICE_RESTART, "service restart")
+        self.close(CloseCode.SERVICE_RESTART, restart_reason(self._context.config))
 
     # The access log ------------------------------------------------------------------------------
 
@@ -267,17 +269,8 @@ class WebSocketSink(asyncio.Protocol):
 
     def _log_access(self, entry: tuple[str, str, float]) -> None:
         path, client, started = entry
-        seconds = round(self._context.loop.time() - started, 1)
-        code = self._own_code or self._code
-        log_event(
-            access_log,
-            logging.INFO,
-            "websocket",
-            path=path,
-            code=int(code),
-            seconds=seconds,
-            client=client,
-        )
+        seconds = self._context.loop.time() - started
+        log_websocket(self._context, path, client, int(self._own_code or self._code), seconds)
 
 
 _ON_EVENT: dict[type[Event], Callable[[WebSocketSink, Any], None]] = cast(
