@@ -32,6 +32,9 @@ from seaway.server.websocket_stream import WebSocketStream
 #: Seconds of silence after which a draining server closes a kept-alive connection: a client in
 #: the middle of a series of requests sends its next one within it, and is told to go with that.
 _DRAIN_SILENCE = 1.0
+#: The same when another worker has taken this one's place: nobody waits for this one's end, and a
+#: client that is told to go with an answer cannot send a request into a closing connection.
+_REPLACED_SILENCE = 5.0
 
 #: Bytes up to which a copy that joins head and body costs less than a second write.
 _JOIN_LIMIT = 64 * 1024
@@ -225,11 +228,14 @@ class HttpConnection(SocketEnd):
     def drain(self) -> None:
         if self.current is not None or self.closing or self.http.head_pending:
             return
-        now = self.context.now
-        if now - self._touched > _DRAIN_SILENCE:
+        now, silence = self.context.now, self._drain_silence()
+        if now - self._touched > silence and not self.unread:
             self.close(linger=False)
         else:
-            self.deadline = min(self.deadline, now + _DRAIN_SILENCE)
+            self.deadline = min(self.deadline, now + silence)
+
+    def _drain_silence(self) -> float:
+        return _DRAIN_SILENCE if self.context.stopping else _REPLACED_SILENCE
 
     def expire(self) -> None:
         if self.closing or not self.writable:
@@ -240,6 +246,9 @@ class HttpConnection(SocketEnd):
         elif self.http.head_pending:
             self.transport.write(REQUEST_TIMEOUT)
             self.close()
+        elif self.unread:
+            # A request has come that this turn of the loop has not read yet.
+            self.deadline = self.context.now + _DRAIN_SILENCE
         else:
             self.close(linger=False)
 
@@ -257,7 +266,8 @@ class HttpConnection(SocketEnd):
                 self._head_seen = True
                 self.deadline = now + config.header_timeout
         else:
-            self.deadline = now + (_DRAIN_SILENCE if self.context.draining else config.idle_timeout)
+            idle = self._drain_silence() if self.context.draining else config.idle_timeout
+            self.deadline = now + idle
 
 
 _ON_EVENT: dict[type[Event], Callable[[HttpConnection, Event], None]] = cast(

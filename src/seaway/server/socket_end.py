@@ -8,6 +8,7 @@ What must not: bytes of a protocol, requests.
 from __future__ import annotations
 
 import asyncio
+import select
 from typing import cast
 
 from seaway.server.context import NEVER, Context
@@ -121,6 +122,18 @@ class SocketEnd(asyncio.Protocol):
             self.transport.resume_reading()
         else:
             self.transport.pause_reading()
+
+    @property
+    def unread(self) -> bool:
+        """Whether the kernel holds something for us that the loop has not read yet."""
+        sock = self.transport.get_extra_info("socket")
+        if sock is None or sock.fileno() < 0:
+            return False
+        if not hasattr(select, "poll"):
+            return bool(select.select([sock.fileno()], [], [], 0)[0])
+        poll = select.poll()
+        poll.register(sock.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
 
     def close(self, *, linger: bool = True) -> None:
         """Close once everything is sent; with ``linger`` the peer gets time to read it."""
