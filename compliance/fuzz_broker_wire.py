@@ -1,6 +1,6 @@
 """Fuzz the embedded broker: a real one, hostile bytes, and a well-behaved client beside them.
 
-Run ``python compliance/fuzz_broker_wire.py [--seconds 30] [--seed 0]``. Exits with 1 when the
+Run ``python -m compliance.fuzz_broker_wire [--seconds 30] [--seed 0]``. Exits with 1 when the
 broker dies, loses a member or an event of the well-behaved client, or answers it too late. The seed
 is printed: a failure can be repeated.
 """

@@ -2,12 +2,12 @@
 
 How to run, from the repository's root, with seaway installed::
 
-    python compliance/fuzz_http1.py --seconds 10 [--seed 1]
+    python -m compliance.fuzz_http1 --seconds 10 [--seed 1]
 
 With atheris installed (``pip install atheris``), coverage guides the inputs, and options of
 libFuzzer may follow ``--``::
 
-    python compliance/fuzz_http1.py --seconds 600 -- corpus_dir
+    python -m compliance.fuzz_http1 --seconds 600 -- corpus_dir
 
 Without it, seeded mutations of well-formed requests are used. A finding is printed as a Python
 bytes literal, ready to become a test, and the exit status is 1.
@@ -15,13 +15,10 @@ bytes literal, ready to become a test, and the exit status is 1.
 
 from __future__ import annotations
 
-import argparse
-import importlib
 import random
 import sys
-import time
-from collections.abc import Callable
 
+from compliance.fuzzing import run
 from seaway.protocol.events import (
     DataReceived,
     Event,
@@ -122,38 +119,5 @@ def mutate(source: random.Random) -> bytes:
     return bytes(data)
 
 
-def mutation_loop(target: Callable[[bytes], None], seconds: float, seed: int) -> int:
-    """Run ``target`` on mutations until the time is up; the exit status."""
-    source = random.Random(seed)  # noqa: S311 (a reproducible sequence is the point)
-    deadline = time.monotonic() + seconds
-    runs = 0
-    while time.monotonic() < deadline:
-        data = mutate(source)
-        try:
-            target(data)
-        except Exception as error:  # noqa: BLE001 (any exception at all is a finding)
-            sys.stdout.write(f"finding after {runs} inputs, seed {seed}:\n{data!r}\n{error!r}\n")
-            return 1
-        runs += 1
-    sys.stdout.write(f"{runs} inputs, no finding (seed {seed})\n")
-    return 0
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Fuzz the HTTP/1.1 parser.")
-    parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--seed", type=int, default=1)
-    options, rest = parser.parse_known_args()
-    try:
-        # Imported by name: it has no types, and most who run this will not have it.
-        atheris = importlib.import_module("atheris")
-    except ImportError:
-        return mutation_loop(check, options.seconds, options.seed)
-    arguments = [sys.argv[0], f"-max_total_time={int(options.seconds)}", *rest]
-    atheris.Setup([argument for argument in arguments if argument != "--"], check)
-    atheris.Fuzz()
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("the HTTP/1.1 parser", check, mutate))

@@ -2,12 +2,12 @@
 
 How to run, from the repository's root, with seaway installed::
 
-    python compliance/fuzz_websocket.py --seconds 10 [--seed 1]
+    python -m compliance.fuzz_websocket --seconds 10 [--seed 1]
 
 With atheris installed (``pip install atheris``), coverage guides the inputs, and options of
 libFuzzer may follow ``--``::
 
-    python compliance/fuzz_websocket.py --seconds 600 -- corpus_dir
+    python -m compliance.fuzz_websocket --seconds 600 -- corpus_dir
 
 Without it, seeded mutations of well-formed frames are used. A finding is printed as a Python bytes
 literal, ready to become a test, and the exit status is 1. The first byte of an input chooses
@@ -16,17 +16,15 @@ whether permessage-deflate is on; the rest is what a client sends.
 
 from __future__ import annotations
 
-import argparse
-import importlib
 import random
 import sys
-import time
 import zlib
 
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol, Side
 
+from compliance.fuzzing import run
 from seaway.protocol.events import Close, Message, MessageViolation, Ping, Pong
 from seaway.protocol.websocket.connection import WebSocketConnection
 from seaway.protocol.websocket.deflate import DeflateParameters
@@ -165,38 +163,5 @@ def mutate(source: random.Random) -> bytes:
     return bytes((source.randrange(2),)) + bytes(data)
 
 
-def mutation_loop(seconds: float, seed: int) -> int:
-    """Check mutations until the time is up; the exit status."""
-    source = random.Random(seed)  # noqa: S311 (a reproducible sequence is the point)
-    deadline = time.monotonic() + seconds
-    runs = 0
-    while time.monotonic() < deadline:
-        sample = mutate(source)
-        try:
-            check(sample)
-        except Exception as error:  # noqa: BLE001 (any exception at all is a finding)
-            sys.stdout.write(f"finding after {runs} inputs, seed {seed}:\n{sample!r}\n{error!r}\n")
-            return 1
-        runs += 1
-    sys.stdout.write(f"{runs} inputs, no finding (seed {seed})\n")
-    return 0
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Fuzz the WebSocket parser.")
-    parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--seed", type=int, default=1)
-    options, rest = parser.parse_known_args()
-    try:
-        # Imported by name: it has no types, and most who run this will not have it.
-        atheris = importlib.import_module("atheris")
-    except ImportError:
-        return mutation_loop(options.seconds, options.seed)
-    arguments = [sys.argv[0], f"-max_total_time={int(options.seconds)}", *rest]
-    atheris.Setup([argument for argument in arguments if argument != "--"], check)
-    atheris.Fuzz()
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("the WebSocket parser", check, mutate))

@@ -299,7 +299,7 @@ class ServerProcess:
         """Wait until the output has ``words``, so many times."""
 
         def found() -> bool:
-            return sum(words in line for line in list(self.output)) >= times
+            return sum(line.count(words) for line in list(self.output)) >= times
 
         try:
             wait_until(found)

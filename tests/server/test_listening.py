@@ -5,6 +5,7 @@ import contextlib
 import os
 import socket
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -121,10 +122,19 @@ def test_one_bad_address_leaves_none_bound(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may bind every port")
-def test_a_privileged_port_is_one_line() -> None:
+def test_a_privileged_port_is_one_line(as_nobody: None) -> None:
     with pytest.raises(ConfigurationError, match="Permission denied"):
         bind("127.0.0.1:1")
+
+
+@pytest.fixture
+def as_nobody() -> Iterator[None]:
+    """Without root's rights, where the tests run as root."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    yield
+    os.seteuid(before)
 
 
 def test_urls() -> None:
