@@ -2,7 +2,7 @@
 
 How to run, from the repository's root, with seaway installed::
 
-    python compliance/fuzz_proxy.py --seconds 10 [--seed 1]
+    python -m compliance.fuzz_proxy --seconds 60 [--seed 1]
 
 Checked for each input: a verdict on a part of it holds for the whole (a refused start stays
 refused, a complete header is found again with bytes behind it), and ``size`` is within the input.
@@ -11,11 +11,10 @@ A finding is printed as a Python bytes literal, and the exit status is 1.
 
 from __future__ import annotations
 
-import argparse
 import random
 import sys
-import time
 
+from compliance.fuzzing import run
 from seaway.exceptions import ProtocolError
 from seaway.protocol.proxy import ProxyHeader, parse
 
@@ -52,40 +51,22 @@ def check(data: bytes) -> None:
             assert part == whole, f"another header at {end}"  # noqa: S101
 
 
-def mutated(data: bytes, chance: random.Random) -> bytes:
-    out = bytearray(data)
-    for _ in range(chance.randint(1, 4)):
-        at = chance.randrange(len(out) + 1)
-        how = chance.randrange(4)
-        if how == 0:
-            out[at:at] = bytes((chance.randrange(256),))
-        elif how == 1:
-            del out[at : at + chance.randint(1, 4)]
-        elif how == 2:
-            out[at : at + 1] = bytes((chance.randrange(256),))
-        else:
-            out[at:at] = chance.choice(SEEDS)[: chance.randint(0, 24)]
-    return bytes(out)
-
-
-def main() -> int:
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--seconds", type=float, default=10.0)
-    options.add_argument("--seed", type=int, default=1)
-    chosen = options.parse_args()
-    chance = random.Random(chosen.seed)  # noqa: S311 - inputs, not secrets
-    until, tried = time.monotonic() + chosen.seconds, 0
-    while time.monotonic() < until:
-        data = mutated(chance.choice(SEEDS), chance)
-        tried += 1
-        try:
-            check(data)
-        except Exception as error:  # noqa: BLE001 - any of them is a finding
-            sys.stdout.write(f"{error!r} for {data!r}\n")
-            return 1
-    sys.stdout.write(f"{tried} inputs, nothing found\n")
-    return 0
+def mutate(source: random.Random) -> bytes:
+    """A header with a few things broken."""
+    data = bytearray(source.choice(SEEDS))
+    for _ in range(source.randrange(5)):
+        at = source.randrange(len(data) + 1)
+        match source.randrange(4):
+            case 0:
+                data[at:at] = bytes((source.randrange(256),))
+            case 1:
+                del data[at : at + source.randrange(1, 5)]
+            case 2:
+                data[at : at + 1] = bytes((source.randrange(256),))
+            case _:
+                data[at:at] = source.choice(SEEDS)[: source.randrange(24)]
+    return bytes(data)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("the PROXY protocol's parser", check, mutate))
