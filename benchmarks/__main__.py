@@ -18,7 +18,7 @@ from benchmarks.report import fail, finish, machine, say
 
 BENCHMARKS = {"fanout": fanout.measure, "memory": memory.measure, "echo": echo.measure}
 #: File descriptors that server and load each need, with room.
-DESCRIPTORS = 8192
+DESCRIPTORS = max(8192, memory.CONNECTIONS + 1024)
 
 
 def main() -> None:
