@@ -12,11 +12,17 @@ import resource
 import signal
 import sys
 
-from benchmarks import echo, fanout, memory
+from benchmarks import django, echo, fanout, http, memory
 from benchmarks.procs import BenchmarkError, build
 from benchmarks.report import fail, finish, machine, say
 
-BENCHMARKS = {"fanout": fanout.measure, "memory": memory.measure, "echo": echo.measure}
+BENCHMARKS = {
+    "fanout": fanout.measure,
+    "memory": memory.measure,
+    "echo": echo.measure,
+    "http": http.measure,
+    "django": django.measure,
+}
 #: File descriptors that server and load each need, with room.
 DESCRIPTORS = max(8192, memory.CONNECTIONS + 1024)
 

@@ -59,6 +59,17 @@ class EchoRun(msgspec.Struct, frozen=True):
     cpu: float
 
 
+class HttpRun(msgspec.Struct, frozen=True):
+    """What the load saw of one round of requests. Seconds; `mean` and `slowest` are latencies."""
+
+    responses: int
+    bytes: int
+    mean: float
+    slowest: float
+    elapsed: float
+    cpu: float
+
+
 class Usage(msgspec.Struct, frozen=True):
     """Of a server's processes: CPU seconds used, or bytes held. The broker's are kept apart."""
 
@@ -230,22 +241,12 @@ def _resident_bytes(pid: int) -> float:
     return float(pages * os.sysconf("SC_PAGE_SIZE"))
 
 
-class Load:
-    """The load generator with its connections, on its own core (see load/client.c)."""
+class Program:
+    """A program of load/ with its connections, on its own core, asked line by line."""
 
-    def __init__(
-        self,
-        port: int,
-        path: str,
-        connections: int,
-        subprotocol: str = "",
-        first: str = "",
-        greetings: int = 0,
-        event_min: int = 0,
-    ) -> None:
-        settings = [port, path, subprotocol, connections, greetings, event_min, first]
+    def __init__(self, name: str, *settings: object) -> None:
         self._process = subprocess.Popen(
-            [str(BUILD / "client"), *map(str, settings)],
+            [str(BUILD / name), *map(str, settings)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -268,19 +269,6 @@ class Load:
         self._process.kill()
         self._process.communicate()
 
-    def fanout(self, triggers: int, count: int, text: str) -> FanoutRun:
-        run = msgspec.json.decode(self._ask(f"fanout {triggers} {count} {text}"), type=FanoutRun)
-        if not run.least == run.most == triggers * count:
-            raise BenchmarkError(f"Events went to the wrong connections: {run}")
-        return run
-
-    def echo(self, seconds: float, size: int) -> EchoRun:
-        return msgspec.json.decode(self._ask(f"echo {seconds} {size}"), type=EchoRun)
-
-    def ask(self, text: str) -> str:
-        """Send ``text`` on the first connection; what came back."""
-        return self._ask(f"ask {text}")
-
     def _ask(self, line: str) -> str:
         assert self._process.stdin is not None
         self._process.stdin.write(line + "\n")
@@ -294,6 +282,46 @@ class Load:
         if not line:
             raise BenchmarkError(self._process.stderr.read().strip() or "The load ended early.")
         return line
+
+
+class HttpLoad(Program):
+    """Kept-alive HTTP/1.1 connections in a closed loop (see load/http.c)."""
+
+    def __init__(self, port: int, path: str, connections: int) -> None:
+        super().__init__("http", port, path, connections)
+
+    def get(self, seconds: float) -> HttpRun:
+        return msgspec.json.decode(self._ask(f"get {seconds}"), type=HttpRun)
+
+
+class Load(Program):
+    """WebSocket connections (see load/client.c)."""
+
+    def __init__(
+        self,
+        port: int,
+        path: str,
+        connections: int,
+        subprotocol: str = "",
+        first: str = "",
+        greetings: int = 0,
+        event_min: int = 0,
+    ) -> None:
+        settings = [port, path, subprotocol, connections, greetings, event_min, first]
+        super().__init__("client", *settings)
+
+    def fanout(self, triggers: int, count: int, text: str) -> FanoutRun:
+        run = msgspec.json.decode(self._ask(f"fanout {triggers} {count} {text}"), type=FanoutRun)
+        if not run.least == run.most == triggers * count:
+            raise BenchmarkError(f"Events went to the wrong connections: {run}")
+        return run
+
+    def echo(self, seconds: float, size: int) -> EchoRun:
+        return msgspec.json.decode(self._ask(f"echo {seconds} {size}"), type=EchoRun)
+
+    def ask(self, text: str) -> str:
+        """Send ``text`` on the first connection; what came back."""
+        return self._ask(f"ask {text}")
 
 
 @contextlib.contextmanager

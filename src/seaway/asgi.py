@@ -15,6 +15,7 @@ import django
 from seaway.conf import layer_home, seaway_settings
 from seaway.connections.registry import ConnectionRegistry, Limits
 from seaway.http import get_http_application
+from seaway.server.respond import Responder, take_of
 from seaway.transports.host import say_what_is_lost
 from seaway.transports.relay import Receive, Send
 from seaway.transports.websocket import deny, serve_websocket
@@ -34,6 +35,7 @@ class Application:
         self._introduced = False
         self._serve = {"http": self._serve_http, "websocket": self._serve_websocket}
         self._serve["lifespan"] = self._serve_lifespan
+        self._take = take_of(http)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not self._introduced:
@@ -44,6 +46,10 @@ class Application:
         if serve is None:
             raise ValueError(f"Seaway does not serve ASGI scopes of type {scope['type']!r}.")
         await serve(scope, receive, send)
+
+    def seaway_respond(self, scope: Scope, responder: Responder) -> bool:
+        """Seaway's server asks this before it calls us (see `seaway.server.respond`)."""
+        return self._take is not None and scope["type"] == "http" and self._take(scope, responder)
 
     async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._http(scope, receive, send)

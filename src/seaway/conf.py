@@ -71,11 +71,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     THREADS: Annotated[
         int,
         option(
-            """How many threads run synchronous `join` methods and actions, and load users. It
-            bounds the database connections of a server process, too.""",
+            """How many threads run synchronous views, `join` methods and actions, and load users.
+            It bounds the database connections of a server process, too.""",
             ge=1,
         ),
     ] = 8
+    HELD_THREADS: Annotated[
+        int,
+        option(
+            """How many further threads may be held up by one request each: by a client that reads a
+            streaming response slowly, or by an asynchronous view that has used the database and
+            goes on. Such a thread leaves its place among `THREADS` to another. Over it, requests of
+            that kind keep their places, and the others wait.""",
+            ge=0,
+        ),
+    ] = 64
     PING_SECONDS: Annotated[
         float,
         option(

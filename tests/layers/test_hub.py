@@ -43,9 +43,11 @@ class Words:
 class Outlet:
     """A connection as the hub sees it: it keeps what was written, and can be stuck."""
 
-    def __init__(self, room: int | None = None) -> None:
+    def __init__(self, room: int | None = None, lane: "Line | None" = None) -> None:
         self.writable = True
         self.room = room
+        self.lane = lane
+        self.batches = 0
         self.writes: list[bytes] = []
         self.closed_with: int | None = None
 
@@ -66,6 +68,22 @@ class Outlet:
     @property
     def said(self) -> list[str]:
         return b"".join(self.writes).decode().split()
+
+
+class Line:
+    """A lane that takes what it is told to, and leaves the rest to the hub."""
+
+    def __init__(self, *, leaves: Sequence["Outlet"] = ()) -> None:
+        self.leaves = leaves
+        self.sizes: list[int] = []
+
+    def write(self, sinks: Sequence[Outlet], frame: bytes) -> Sequence[int]:
+        self.sizes.append(len(sinks))
+        for sink in sinks:
+            if sink not in self.leaves and sink.writable:
+                sink.write(frame)
+                sink.batches += 1
+        return [n for n, sink in enumerate(sinks) if sink in self.leaves or not sink.writable]
 
 
 class LossyLayer(MemoryLayer):
@@ -359,6 +377,58 @@ async def test_long_fan_outs_let_others_run_and_respect_who_left(
     assert turns >= 10
     assert {tuple(outlet.said) for outlet in outlets[:-1]} == {("1:a", "2:b")}
     assert outlets[-1].said == []
+
+
+async def test_outlets_with_a_lane_are_written_to_together(hall: Hall) -> None:
+    one, other = Line(), Line()
+    outlets = [Outlet(lane=one) for _ in range(fanout.CHUNK + 10)]
+    outlets += [Outlet(lane=other) for _ in range(10)] + [Outlet() for _ in range(10)]
+    for outlet in outlets:
+        await hall.join(outlet)
+    await hall.publish("a")
+    await until(lambda: all(outlet.said == ["1:a"] for outlet in outlets))
+    assert (one.sizes, other.sizes) == ([fanout.CHUNK, 10], [10])
+    assert sum(outlet.batches for outlet in outlets) == fanout.CHUNK + 20
+
+
+async def test_who_is_left_by_the_lane_is_written_to_alone_or_falls_behind(hall: Hall) -> None:
+    line = Line()
+    outlets = [Outlet(lane=line) for _ in range(10)]
+    line.leaves = outlets[:2]
+    subscriptions = [await hall.join(outlet) for outlet in outlets]
+    stuck = outlets[1]
+    stuck.writable = False
+    await hall.publish("a")
+    await until(lambda: outlets[-1].said == ["1:a"])
+    assert [outlet.said for outlet in outlets[:3]] == [["1:a"], [], ["1:a"]]
+    assert [outlet.batches for outlet in outlets[:3]] == [0, 0, 1]
+    assert [state_of(one) for one in subscriptions[:3]] == ["LIVE", "BEHIND", "LIVE"]
+    stuck.drain()
+    hall.hub.catch_up(subscriptions[1])
+    await hall.publish("b")
+    await until(lambda: all(outlet.said == ["1:a", "2:b"] for outlet in outlets))
+
+
+async def test_who_left_during_a_long_fan_out_and_came_back_gets_nothing_twice(
+    hall: Hall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fanout, "TURN_SECONDS", 0)
+    line = Line()
+    outlets = [Outlet(lane=line) for _ in range(fanout.CHUNK * 3)]
+    subscriptions = [await hall.join(outlet) for outlet in outlets]
+    back = outlets[-1]
+    await hall.publish("a")
+    while not outlets[0].said:  # noqa: ASYNC110  the next turn, not a later one
+        await asyncio.sleep(0)
+    assert back.said == []
+    hall.hub.unsubscribe(subscriptions[-1])
+    held = await hall.hub.subscribe(TOPIC, back, hall.words, replayable=True)
+    assert held.cursor.offset == 1
+    hall.hub.activate(held)
+    await until(lambda: outlets[-2].said == ["1:a"])
+    await hall.publish("b")
+    await until(lambda: all(outlet.said == ["1:a", "2:b"] for outlet in outlets[:-1]))
+    await until(lambda: back.said == ["2:b"])
 
 
 async def test_an_encoding_that_fails_does_not_stop_the_hub(hall: Hall) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
-from django.db import transaction
+from django.db import connections, transaction
 from django.test import override_settings
+from django.utils.connection import ConnectionDoesNotExist
 
 from seaway import History, Position, Topic, TopicAddress
 from seaway.conf import layer_home
@@ -92,6 +94,19 @@ async def test_what_cannot_be_sent_is_not_published(room: TopicAddress) -> None:
         first = await room.apublish("a", "x" * 200)
         assert first is not None
         assert first.offset == 1
+
+
+async def test_a_task_that_only_publishes_gets_no_database_connection(room: TopicAddress) -> None:
+    async def work() -> list[str]:
+        await room.apublish("a")
+        return [one.alias for one in connections.all(initialized_only=True)]
+
+    assert await asyncio.create_task(work()) == []
+
+
+async def test_a_database_that_is_not_configured_is_refused(room: TopicAddress) -> None:
+    with pytest.raises(ConnectionDoesNotExist, match="elsewhere"):
+        await room.apublish("a", using="elsewhere")
 
 
 @pytest.mark.django_db(transaction=True)

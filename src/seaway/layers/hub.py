@@ -205,6 +205,8 @@ class Hub:
     # Behind, and gaps ----------------------------------------------------------------------------
 
     def _fall_behind(self, subscription: Subscription, cursor: Position) -> None:
+        if subscription.state is not State.LIVE:
+            return  # a write to another one of this batch ended it
         if subscription.replayable:
             subscription.stream.fall_behind(subscription, cursor)
             return
@@ -275,7 +277,7 @@ class Hub:
         change = stream.take_changes()
         for subscription in stream.behind:
             subscription.stale = True
-        for encoding, outlets in list(stream.live.items()):
+        for (encoding, _), outlets in list(stream.live.items()):
             _write_presence(outlets.values(), encoding.presence(topic, change))
 
     async def _list_members(self, stream: Stream, only: Subscription | None) -> None:
@@ -288,7 +290,7 @@ class Hub:
         if not members:
             return  # a topic without presence: with it, the one who asks is a member
         infos = list(members.values())
-        for encoding, outlets in list(stream.live.items()):
+        for (encoding, _), outlets in list(stream.live.items()):
             rows = [row for row in outlets.values() if only is None or row is only]
             if rows:
                 _write_presence(rows, encoding.members(stream.topic, infos))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from seaway.layers.base import Position, PresenceChange, Publication
 
@@ -22,8 +22,18 @@ RECENT_BYTES = 1024 * 1024
 NOWHERE = Position("", 0)
 
 
+class Lane(Protocol):
+    """Writes to many outlets at once: what fan-out needs of `seaway.server.handoff.Lane`."""
+
+    def write(self, sinks: Sequence[Any], frame: bytes) -> Sequence[int]:
+        """Write one frame to those that take it now; the indexes of those that got nothing."""
+
+
 class Outlet(Protocol):
-    """Where a subscriber's frames go: what fan-out needs of `seaway.server.handoff.Sink`."""
+    """Where a subscriber's frames go: what fan-out needs of `seaway.server.handoff.Sink`.
+
+    Outlets that can be written to together also have a ``lane`` (`Lane`), which never changes.
+    """
 
     writable: bool
 
@@ -70,6 +80,7 @@ class Subscription:
         "catching_up",
         "cursor",
         "encoding",
+        "lane",
         "outlet",
         "replayable",
         "stale",
@@ -82,6 +93,7 @@ class Subscription:
     ) -> None:
         self.stream = stream
         self.outlet = outlet
+        self.lane: Lane | None = getattr(outlet, "lane", None)
         self.encoding = encoding
         self.replayable = replayable
         self.state = State.HELD
@@ -95,12 +107,14 @@ class Stream:
 
     :ivar received: the last position that the layer handed over, without a hole before it.
     :ivar flushed: the last position that was written to the LIVE subscribers; never past received.
+    :ivar live: by what they can share: the bytes, and the way to write them.
+    :ivar departures: how many have ceased to be LIVE, so that fan-out notices.
     :ivar backlog: what the layer announced while ``steady`` is False, to be looked at afterwards.
     """
 
     __slots__ = (
-        "backlog", "behind", "changes", "flushed", "live", "pending", "received", "recent",
-        "recent_bytes", "steady", "topic",
+        "backlog", "behind", "changes", "departures", "flushed", "live", "pending", "received",
+        "recent", "recent_bytes", "steady", "topic",
     )  # fmt: skip
 
     def __init__(self, topic: str) -> None:
@@ -110,7 +124,8 @@ class Stream:
         self.steady = False
         self.pending: list[Publication] = []
         self.backlog: deque[Publication] = deque(maxlen=RECENT_EVENTS)
-        self.live: dict[Encoding, dict[Outlet, Subscription]] = {}
+        self.live: dict[tuple[Encoding, Lane | None], dict[Outlet, Subscription]] = {}
+        self.departures = 0
         self.behind: set[Subscription] = set()
         self.recent: deque[Publication] = deque()
         self.recent_bytes = 0
@@ -131,7 +146,7 @@ class Stream:
     def go_live(self, subscription: Subscription) -> None:
         self._drop(subscription)
         subscription.state = State.LIVE
-        outlets = self.live.setdefault(subscription.encoding, {})
+        outlets = self.live.setdefault((subscription.encoding, subscription.lane), {})
         outlets[subscription.outlet] = subscription
 
     def fall_behind(self, subscription: Subscription, cursor: Position) -> None:
@@ -146,10 +161,12 @@ class Stream:
 
     def _drop(self, subscription: Subscription) -> None:
         if subscription.state is State.LIVE:
-            outlets = self.live[subscription.encoding]
+            self.departures += 1
+            key = (subscription.encoding, subscription.lane)
+            outlets = self.live[key]
             del outlets[subscription.outlet]
             if not outlets:
-                del self.live[subscription.encoding]
+                del self.live[key]
         else:
             self.behind.discard(subscription)
             if not self.behind:

@@ -74,6 +74,11 @@ class ServerConfig:
     body_buffer: int = option(64 * KIB, "Request body held for the application.", least=1)
     max_message_bytes: int = option(MIB, "Size of a WebSocket message.", least=1)
     write_buffer: int = option(64 * KIB, "Unsent bytes after which writers must wait.", least=1)
+    batch_writes: str = option(
+        "auto",
+        "Write one event to many WebSockets by one system call; auto: if the kernel has io_uring.",
+        choices=("auto", "off"),
+    )
     websocket_compression: bool = option(True, "Agree to permessage-deflate (RFC 7692).")
     header_timeout: float = option(10.0, "Time for a request's head to arrive.", least=0.05)
     idle_timeout: float = option(75.0, "Keep-alive, and stalled bodies.", least=0.05)

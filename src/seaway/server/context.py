@@ -17,9 +17,11 @@ from seaway.protocol.proxy import ProxyHeader
 from seaway.server.asgi_types import Application
 from seaway.server.config import ServerConfig
 from seaway.server.forwarded import Forwarded
+from seaway.server.lane import Lane
 from seaway.server.logs import log_event, server_log
 from seaway.server.networks import Networks
 from seaway.server.peers import Peers
+from seaway.server.respond import take_of
 
 #: A deadline that never comes.
 NEVER = float("inf")
@@ -57,6 +59,7 @@ class Context:
         "draining",
         "forwarded",
         "http_limits",
+        "lane",
         "loop",
         "nobody",
         "now",
@@ -69,6 +72,7 @@ class Context:
         "running",
         "state",
         "stopping",
+        "take",
         "trusted",
     )
 
@@ -80,6 +84,7 @@ class Context:
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.app = app
+        self.take = take_of(app)
         self.config = config
         self.state = state
         self.loop = loop
@@ -106,6 +111,8 @@ class Context:
         self.nobody = asyncio.Event()
         #: Connections over the limit since the last sweep.
         self.refused = 0
+        #: Writes one frame to many connections at once.
+        self.lane = Lane(on=config.batch_writes == "auto")
         self.http_limits = HttpLimits(config.max_header_bytes, config.max_headers)
         #: What every response gets beside Date, which `protocol.http1` adds.
         self.default_headers: Headers = [(b"server", b"seaway")] if config.server_header else []

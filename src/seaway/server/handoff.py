@@ -12,8 +12,8 @@ to the handler, with no task and no queue of its own. Messages that arrived betw
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 EXTENSION = "seaway.handoff"
 
@@ -23,7 +23,11 @@ Framing = Callable[[bytes], bytes]
 
 
 class Sink(Protocol):
-    """Where a connection's bytes go. Calls belong on the server's event loop and never block."""
+    """Where a connection's bytes go. Calls belong on the server's event loop and never block.
+
+    A sink that can be written to together with others of its kind also has the attribute ``lane``,
+    a `Lane` or None, which never changes; a sink may do without it.
+    """
 
     framing: Framing
     """How messages are framed for this connection: the key by which encodings are shared."""
@@ -45,6 +49,21 @@ class Sink(Protocol):
 
     def resume_reading(self) -> None:
         """Undo `pause_reading`."""
+
+
+class Lane(Protocol):
+    """What sinks share that can be written to together: ``sink.lane``, the same object for all."""
+
+    def write(self, sinks: Sequence[Any], frame: bytes) -> Sequence[int]:
+        """Write one frame to those of ``sinks`` that take it at once.
+
+        For each of these it is as good as its own `Sink.write`: same order with whatever else is
+        written, and what the kernel does not take of a frame follows when there is room.
+
+        :param sinks: sinks that have this lane, each one once.
+        :returns: the indexes of those that got nothing (that have bytes waiting, are closing or
+            broken; or all of them, when a batch would not pay). The caller treats them one by one.
+        """
 
 
 class Handler(Protocol):

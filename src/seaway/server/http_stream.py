@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from seaway.protocol.events import (
@@ -18,7 +19,7 @@ from seaway.protocol.events import (
     ResponseStarted,
 )
 from seaway.server.access import log_request, path_of, wanted
-from seaway.server.asgi_types import ClientDisconnected, Message
+from seaway.server.asgi_types import Application, ClientDisconnected, Message, Scope
 from seaway.server.flow import Gate
 from seaway.server.logs import log_event, server_log
 from seaway.server.scope import http_scope
@@ -95,7 +96,51 @@ class HttpStream:
         if context.config.access_log:
             self._started_at = context.loop.time()
         context.running.add(self)
-        self.task = context.loop.create_task(self._run())
+        # Not `self.ended`: that of a pipelined request is true by now, body or no body.
+        if context.take is None or not self._request.ended:
+            self.run(context.app)
+            return
+        try:
+            taken = context.take(self._scope(), self)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it ends this request only
+            self.fail(error)
+        else:
+            if not taken:
+                self.run(context.app)
+
+    def _scope(self) -> Scope:
+        connection = self._connection
+        return http_scope(
+            connection.context,
+            self._request,
+            connection.client,
+            connection.server,
+            secure=connection.secure,
+        )
+
+    # The responder's side (see `respond`) ---------------------------------------------------------
+
+    def run(self, app: Application) -> None:
+        """Have ``app`` answer, in a task."""
+        self.task = self._connection.context.loop.create_task(self._run(app))
+
+    def respond(self, status: int, headers: Headers, body: bytes) -> None:
+        """A whole response."""
+        if self._peer == _LOST:
+            self._finish(ClientDisconnected())
+            return
+        try:
+            self._hold_head(status, headers)
+            self._send_part(ResponseData(self.number, body, ended=True))
+        except Exception as error:  # noqa: BLE001 - as if the coroutine had raised it
+            self.fail(error)
+        else:
+            self._finish(None)
+
+    def fail(self, error: Exception) -> None:
+        """The application's failure."""
+        self._log_failure("application_failed", error)
+        self._finish(error)
 
     # From the connection -------------------------------------------------------------------------
 
@@ -135,32 +180,27 @@ class HttpStream:
 
     # The application's side ----------------------------------------------------------------------
 
-    async def _run(self) -> None:
-        connection = self._connection
-        context = connection.context
+    async def _run(self, app: Application) -> None:
         error: BaseException | None = None
         try:
-            scope = http_scope(
-                context,
-                self._request,
-                connection.client,
-                connection.server,
-                secure=connection.secure,
-            )
-            await context.app(scope, self.receive, self.send)
+            await app(self._scope(), self.receive, self.send)
         except (ClientDisconnected, asyncio.CancelledError) as ending:
             error = ending
         except Exception as failure:  # noqa: BLE001 - whatever it is, it ends this request only
             error = failure
             self._log_failure("application_failed", failure)
         self.task = None
+        self._finish(error)
+
+    def _finish(self, error: BaseException | None) -> None:
+        context = self._connection.context
         context.finished(self)
         if self._state != _COMPLETE:
             self._fail(error)
         if context.config.access_log and wanted(context, self._request):
             elapsed = context.loop.time() - self._started_at
             log_request(
-                context, self._request, connection.client, self._status, self._sent, elapsed
+                context, self._request, self._connection.client, self._status, self._sent, elapsed
             )
 
     def _fail(self, error: BaseException | None) -> None:
@@ -219,16 +259,16 @@ class HttpStream:
             if more:
                 await self._pace()
         elif kind == "http.response.start" and state == _WAITING:
-            # Kept until there is a body: ASGI demands it, and an error can still become a 500.
-            headers = message.get("headers", ())
-            default = self._connection.context.default_headers
-            self._headers = (
-                headers if type(headers) is list and not default else [*default, *headers]
-            )
-            self._status = message["status"]
-            self._state = _HELD
+            self._hold_head(message["status"], message.get("headers", ()))
         else:
             raise RuntimeError(f"Unexpected ASGI message {kind!r} {_STANDS[state]}.")
+
+    def _hold_head(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Kept until there is a body: ASGI demands it, and an error can still become a 500."""
+        default = self._connection.context.default_headers
+        self._headers = headers if type(headers) is list and not default else [*default, *headers]
+        self._status = status
+        self._state = _HELD
 
     def _send_part(self, part: ResponseData) -> None:
         connection = self._connection

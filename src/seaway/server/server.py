@@ -36,9 +36,9 @@ class Server:
         self._config = config
         self._sockets = sockets
         self._board = board
-        self._context: Context
         self._lifespan = Lifespan(app, config.lifespan)
         self._listener: Listener | None = None
+        self._context: Context
 
     @property
     def details(self) -> list[str]:
@@ -54,7 +54,8 @@ class Server:
         loop = asyncio.get_running_loop()
         context = Context(self._app, self._config, self._lifespan.state, loop)
         if self._config.health_path:
-            context.app = Health(self._app, context, self._config.health_path)
+            health = Health(context, self._config.health_path)
+            context.app, context.take = health, health.seaway_respond
         self._context = context
         self._listener = Listener(context, self._sockets, self._board)
         try:
@@ -84,6 +85,8 @@ class Server:
             await self._listener.drain(self._config.drain_timeout if timeout is None else timeout)
             self._listener.close()
         await self._lifespan.stop()
+        if self._listener is not None:
+            self._context.lane.close()
 
 
 def loop_factory(name: str) -> tuple[str, Callable[[], asyncio.AbstractEventLoop]]:

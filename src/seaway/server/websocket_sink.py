@@ -25,6 +25,7 @@ from seaway.protocol.websocket.connection import WebSocketConnection
 from seaway.server.access import log_websocket
 from seaway.server.context import Context
 from seaway.server.handoff import Framing, Handler
+from seaway.server.lane import Lane
 from seaway.server.logs import log_event, server_log
 from seaway.server.replies import restart_reason
 
@@ -51,7 +52,6 @@ class WebSocketSink(asyncio.Protocol):
         "_code",
         "_connection",
         "_context",
-        "_direct",
         "_fd",
         "_log",
         "_misses",
@@ -60,8 +60,10 @@ class WebSocketSink(asyncio.Protocol):
         "_state",
         "_transport",
         "deadline",
+        "direct",
         "framing",
         "handler",
+        "lane",
         "writable",
     )
 
@@ -87,20 +89,23 @@ class WebSocketSink(asyncio.Protocol):
         self._reason = ""
         self._own_code = 0
         self._fd = -1
+        self.lane: Lane | None = None
         if isinstance(transport, _DIRECT):
             self._fd = transport.get_extra_info("socket").fileno()
-        #: Whether the transport's buffer is known to be empty: `write` may go past it.
-        self._direct = False
+            self.lane = context.lane
+        #: The descriptor while the transport's buffer is known to be empty, so that `write` and
+        #: `lane` may go past it; else -1.
+        self.direct = -1
 
     # Writing -------------------------------------------------------------------------------------
 
     def write(self, frame: bytes) -> None:
         """Write bytes that `framing` made; silently nothing once closing has begun."""
-        if not self._direct:
+        if self.direct < 0:
             self._write_buffered(frame)
             return
         try:
-            sent = _os_write(self._fd, frame)
+            sent = _os_write(self.direct, frame)
         except BlockingIOError:
             sent = 0
         except OSError:
@@ -108,15 +113,19 @@ class WebSocketSink(asyncio.Protocol):
             self.abort()
             return
         if sent != len(frame):
-            self._direct = False
-            self._transport.write(frame[sent:])
+            self.write_rest(frame[sent:])
+
+    def write_rest(self, rest: bytes) -> None:
+        """Write what the kernel did not take of a frame; what follows has to wait for it."""
+        self.direct = -1
+        self._transport.write(rest)
 
     def _write_buffered(self, frame: bytes) -> None:
         if self._state != _OPEN:
             return
         transport = self._transport
         if self._fd >= 0 and transport.get_write_buffer_size() == 0:
-            self._direct = True
+            self.direct = self._fd
             self.write(frame)
         else:
             transport.write(frame)
@@ -212,7 +221,7 @@ class WebSocketSink(asyncio.Protocol):
 
     def _leave(self, state: int) -> None:
         self._state = state
-        self._direct = False
+        self.direct = -1
         self.writable = False
         self.deadline = self._context.now + self._context.config.close_timeout
 

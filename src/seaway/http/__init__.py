@@ -1,7 +1,6 @@
-"""Plain Django over ASGI.
+"""Plain Django over ASGI, in one thread hop (see docs/reference/http.md).
 
-What lives here: Django's own ASGI handler, with or without its static files handler. It makes the
-thread hops that Django makes; nothing here is faster than Django's ``get_asgi_application``.
+What lives here: how Django's request and response cycle runs on an event loop and a bounded pool.
 What must not: topics, connections, transports.
 """
 
@@ -10,15 +9,18 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
-from django.core.asgi import get_asgi_application
+
+from seaway.http.application import HttpApplication
+
+__all__ = ["HttpApplication", "get_http_application", "with_static_files"]
 
 
 def get_http_application(*, static_files: bool = False) -> Any:
-    """The ASGI application for ``http`` scopes.
+    """The ASGI application for ``http`` scopes. Django has to be set up.
 
     :param static_files: answer ``STATIC_URL`` from the finders, for development only.
     """
-    application = get_asgi_application()
+    application = HttpApplication()
     return with_static_files(application) if static_files else application
 
 

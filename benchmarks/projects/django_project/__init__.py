@@ -1,0 +1,1 @@
+"""What `startproject` makes, with two views: the same project under every server."""

@@ -1,0 +1,9 @@
+"""Django's own ASGI application."""
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "benchmarks.projects.django_project.settings")
+
+application = get_asgi_application()

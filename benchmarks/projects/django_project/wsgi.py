@@ -1,0 +1,9 @@
+"""Django's own WSGI application."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "benchmarks.projects.django_project.settings")
+
+application = get_wsgi_application()
