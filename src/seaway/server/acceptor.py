@@ -28,8 +28,8 @@ from seaway.server.logs import log_event, server_log
 
 #: Connections accepted in one turn of the loop, alone and beside other workers.
 _BATCH, _SMALL_BATCH = 64, 4
-#: Seconds that a worker with more connections than another leaves to it, and after how many of
-#: them in a row it stops waiting, for how long: the other one may hang.
+#: Seconds that a worker with more connections than another leaves to it; and after how many in
+#: which that one has taken none it stops waiting, for how long: the other one may hang.
 _STEP_BACK, _PATIENCE, _IMPATIENCE = 0.003, 0.1, 1.0
 #: Seconds without accepting when the process or the system has no descriptor or memory left.
 _EXHAUSTED_SECONDS = 1.0
@@ -65,8 +65,9 @@ class Acceptor:
             timeout = context.config.header_timeout
             self._options = {"ssl": tls, "ssl_handshake_timeout": timeout}
         self._timer: asyncio.TimerHandle | None = None
-        #: When this worker began to step back for others; 0: it does not.
+        #: When this worker began to step back for one that had so few; 0: it does not.
         self._stepped_back = 0.0
+        self._least = 0
         self._impatient_until = 0.0
 
     def start(self) -> None:
@@ -113,8 +114,8 @@ class Acceptor:
         now = self._loop.time()
         if now < self._impatient_until:
             return False
-        if not self._stepped_back:
-            self._stepped_back = now
+        if not self._stepped_back or board.least != self._least:
+            self._stepped_back, self._least = now, board.least
         elif now - self._stepped_back > _PATIENCE:
             self._stepped_back = 0.0
             self._impatient_until = now + _IMPATIENCE

@@ -30,6 +30,8 @@ class Board:
         self._memory = mmap.mmap(fd, 0)
         self._counts = memoryview(self._memory).cast("i")
         self.slots = len(self._counts)
+        #: What the emptiest worker had when `crowded` was asked last.
+        self.least = 0
 
     @classmethod
     def make(cls, slots: int) -> Board:
@@ -60,8 +62,8 @@ class Board:
     def crowded(self, count: int) -> bool:
         """Whether another worker that accepts has clearly fewer than ``count``."""
         self._counts[self._slot] = count
-        least = min((each for each in self._counts if each >= 0), default=count)
-        return count - least > max(_SLACK, count >> _SLACK_SHIFT)
+        self.least = min((each for each in self._counts if each >= 0), default=count)
+        return count - self.least > max(_SLACK, count >> _SLACK_SHIFT)
 
     def close(self) -> None:
         """Give the memory back."""
