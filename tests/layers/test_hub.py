@@ -77,13 +77,25 @@ class Line:
         self.leaves = leaves
         self.sizes: list[int] = []
 
-    def write(self, sinks: Sequence[Outlet], frame: bytes) -> Sequence[int]:
-        self.sizes.append(len(sinks))
-        for sink in sinks:
-            if sink not in self.leaves and sink.writable:
+    def batch(self, sinks: Sequence[Outlet]) -> "Together":
+        return Together(self, sinks)
+
+
+class Together:
+    def __init__(self, line: Line, sinks: Sequence[Outlet]) -> None:
+        self.line, self.sinks = line, sinks
+
+    def write(self, frame: bytes) -> Sequence[int]:
+        self.line.sizes.append(len(self.sinks))
+        left = [n for n, sink in enumerate(self.sinks) if self._is_left(sink)]
+        for sink in self.sinks:
+            if not self._is_left(sink):
                 sink.write(frame)
                 sink.batches += 1
-        return [n for n, sink in enumerate(sinks) if sink in self.leaves or not sink.writable]
+        return left
+
+    def _is_left(self, sink: Outlet) -> bool:
+        return sink in self.line.leaves or not sink.writable
 
 
 class LossyLayer(MemoryLayer):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from seaway.server import ring as module
-from seaway.server.ring import CAPACITY, SLOTS, Ring, RingUnavailable
+from seaway.server.ring import CAPACITY, SLOTS, Ring, RingUnavailable, pack
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -52,7 +52,7 @@ def descriptors(pairs: list[Pair]) -> list[int]:
 
 
 def test_everybody_gets_all_of_it(ring: Ring, pairs: list[Pair]) -> None:
-    assert ring.send(descriptors(pairs), b"hello") is None
+    assert ring.send(pack(descriptors(pairs)), b"hello") is None
     assert {theirs.recv(100) for _, theirs in pairs} == {b"hello"}
 
 
@@ -60,7 +60,7 @@ def test_many_batches_of_many_sizes_run_around_the_ring(ring: Ring, pairs: list[
     for number in range(SLOTS):
         frame = b"%d," % number * (1 + number % 3)
         some = pairs[: 1 + number % len(pairs)]
-        assert ring.send(descriptors(some), frame) is None
+        assert ring.send(pack(descriptors(some)), frame) is None
         assert {theirs.recv(100) for _, theirs in some} == {frame}
 
 
@@ -68,7 +68,7 @@ def test_many_batches_of_many_sizes_run_around_the_ring(ring: Ring, pairs: list[
 def test_a_batch_may_fill_the_ring(ring: Ring, pairs: list[Pair], count: int) -> None:
     one = pairs[0][0].fileno()
     for _ in range(3):
-        assert ring.send([one] * count, b"x") is None
+        assert ring.send(pack([one] * count), b"x") is None
         received = b""
         while len(received) < count:
             received += pairs[0][1].recv(1000)
@@ -84,14 +84,14 @@ def test_a_full_socket_and_a_missing_one_do_not_hinder_the_others(
             pass
     sockets = descriptors(pairs)
     sockets[1] = -1
-    results = ring.send(sockets, b"hello")
+    results = ring.send(pack(sockets), b"hello")
     assert results == [-errno.EAGAIN, -errno.EBADF, *[5] * (len(pairs) - 2)]
     assert {theirs.recv(100) for _, theirs in others[1:]} == {b"hello"}
 
 
 def test_a_short_send_says_how_much_was_taken(ring: Ring, pairs: list[Pair]) -> None:
     frame = bytes(range(256)) * (CAPACITY // 256)
-    results = ring.send(descriptors(pairs[:1]), frame)
+    results = ring.send(pack(descriptors(pairs[:1])), frame)
     assert results is not None
     taken = results[0]
     assert 0 < taken < CAPACITY
@@ -103,7 +103,7 @@ def test_a_short_send_says_how_much_was_taken(ring: Ring, pairs: list[Pair]) -> 
 
 def test_a_reset_is_a_result_not_a_signal(ring: Ring, pairs: list[Pair]) -> None:
     pairs[0][0].shutdown(socket.SHUT_WR)
-    results = ring.send(descriptors(pairs), b"hello")
+    results = ring.send(pack(descriptors(pairs)), b"hello")
     assert results == [-errno.EPIPE, *[5] * (len(pairs) - 1)]
 
 
@@ -112,7 +112,7 @@ def test_another_thread_is_refused_and_nothing_is_sent(ring: Ring, pairs: list[P
 
     def work() -> None:
         try:
-            ring.send(descriptors(pairs), b"stray")
+            ring.send(pack(descriptors(pairs)), b"stray")
         except RingUnavailable as error:
             raised.append(error)
 
@@ -120,7 +120,7 @@ def test_another_thread_is_refused_and_nothing_is_sent(ring: Ring, pairs: list[P
     thread.start()
     thread.join()
     assert len(raised) == 1
-    assert ring.send(descriptors(pairs), b"hello") is None
+    assert ring.send(pack(descriptors(pairs)), b"hello") is None
     assert {theirs.recv(100) for _, theirs in pairs} == {b"hello"}
 
 

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from seaway.layers.base import Position, Publication
-from seaway.layers.stream import Lane, Outlet, State, Stream, Subscription
+from seaway.layers.stream import Chunk, Lane, State, Stream, Subscription
 
 logger = logging.getLogger("seaway.hub")
 
@@ -73,51 +73,37 @@ class FanOut:
                 continue
             before, stream.flushed = stream.flushed, batch[-1].position
             stream.remember(batch)
-            # All lists before the first yield: who goes live during one has had this batch already.
-            plan = [
-                (encoding, lane, list(outlets), list(outlets.values()))
-                for (encoding, lane), outlets in stream.live.items()
-            ]
-            departures = stream.departures
-            for encoding, lane, outlets, theirs in plan:
+            # The plan is of before the first yield: who goes live during one has had this batch.
+            plan, departures = stream.plan(CHUNK), stream.departures
+            for encoding, lane, chunks in plan:
                 try:
                     frames = b"".join([encoding.event(stream.topic, event) for event in batch])
                 except Exception:
                     # The others must not suffer; these see the hole at their next event.
                     logger.exception("%s cannot be encoded", stream.topic)
                     continue
-                for start in range(0, len(outlets), CHUNK):
-                    chunk = slice(start, start + CHUNK)
-                    some, subscriptions = outlets[chunk], theirs[chunk]
-                    if stream.departures != departures:
-                        some, subscriptions = _still_live(some, subscriptions)
-                    self._write(lane, some, subscriptions, frames, before)
+                for chunk in chunks:
+                    if stream.departures == departures:
+                        self._write(chunk, frames, before)
+                    else:
+                        self._write(_still_live(chunk, lane), frames, before)
                     yield
             self._flushed(stream)
 
-    def _write(
-        self,
-        lane: Lane | None,
-        outlets: list[Outlet],
-        subscriptions: list[Subscription],
-        frames: bytes,
-        before: Position,
-    ) -> None:
-        """Write to those that are together in a lane, then one by one to those that are left."""
-        left = range(len(outlets)) if lane is None else lane.write(outlets, frames)
+    def _write(self, chunk: Chunk, frames: bytes, before: Position) -> None:
+        """Write to those that are together in a batch, then one by one to those that are left."""
+        outlets = chunk.outlets
+        left = range(len(outlets)) if chunk.batch is None else chunk.batch.write(frames)
         for index in left:
             outlet = outlets[index]
             if outlet.writable:
                 outlet.write(frames)
             else:
-                self._fall_behind(subscriptions[index], before)
+                self._fall_behind(chunk.subscriptions[index], before)
 
 
-def _still_live(
-    outlets: list[Outlet], subscriptions: list[Subscription]
-) -> tuple[list[Outlet], list[Subscription]]:
-    """Those who are as when the lists were taken: who left since may have come back, and then has
+def _still_live(chunk: Chunk, lane: Lane | None) -> Chunk:
+    """Those who are as when the plan was made: who left since may have come back, and then has
     another subscription with a later position."""
     live = State.LIVE
-    stay = [index for index, one in enumerate(subscriptions) if one.state is live]
-    return [outlets[index] for index in stay], [subscriptions[index] for index in stay]
+    return Chunk([one for one in chunk.subscriptions if one.state is live], lane)

@@ -22,11 +22,18 @@ RECENT_BYTES = 1024 * 1024
 NOWHERE = Position("", 0)
 
 
+class Batch(Protocol):
+    """Some outlets that are written to together, again and again."""
+
+    def write(self, frame: bytes) -> Sequence[int]:
+        """Write one frame to those that take it now; the indexes of those that got nothing."""
+
+
 class Lane(Protocol):
     """Writes to many outlets at once: what fan-out needs of `seaway.server.handoff.Lane`."""
 
-    def write(self, sinks: Sequence[Any], frame: bytes) -> Sequence[int]:
-        """Write one frame to those that take it now; the indexes of those that got nothing."""
+    def batch(self, sinks: Sequence[Any]) -> Batch:
+        """What can be kept between two writes to these sinks, as long as they are the same."""
 
 
 class Outlet(Protocol):
@@ -102,6 +109,20 @@ class Subscription:
         self.stale = False  # missed a presence change while not LIVE
 
 
+class Chunk:
+    """Live subscriptions that are written to without a look at the clock in between."""
+
+    __slots__ = ("batch", "outlets", "subscriptions")
+
+    def __init__(self, subscriptions: Sequence[Subscription], lane: Lane | None) -> None:
+        self.subscriptions = subscriptions
+        self.outlets = [one.outlet for one in subscriptions]
+        self.batch = None if lane is None else lane.batch(self.outlets)
+
+
+Plan = list[tuple[Encoding, Lane | None, list[Chunk]]]
+
+
 class Stream:
     """One topic that this process watches.
 
@@ -113,8 +134,8 @@ class Stream:
     """
 
     __slots__ = (
-        "backlog", "behind", "changes", "departures", "flushed", "live", "pending", "received",
-        "recent", "recent_bytes", "steady", "topic",
+        "_plan", "backlog", "behind", "changes", "departures", "flushed", "live", "pending",
+        "received", "recent", "recent_bytes", "steady", "topic",
     )  # fmt: skip
 
     def __init__(self, topic: str) -> None:
@@ -126,6 +147,7 @@ class Stream:
         self.backlog: deque[Publication] = deque(maxlen=RECENT_EVENTS)
         self.live: dict[tuple[Encoding, Lane | None], dict[Outlet, Subscription]] = {}
         self.departures = 0
+        self._plan: Plan | None = None
         self.behind: set[Subscription] = set()
         self.recent: deque[Publication] = deque()
         self.recent_bytes = 0
@@ -148,6 +170,7 @@ class Stream:
         subscription.state = State.LIVE
         outlets = self.live.setdefault((subscription.encoding, subscription.lane), {})
         outlets[subscription.outlet] = subscription
+        self._plan = None
 
     def fall_behind(self, subscription: Subscription, cursor: Position) -> None:
         self._drop(subscription)
@@ -162,6 +185,7 @@ class Stream:
     def _drop(self, subscription: Subscription) -> None:
         if subscription.state is State.LIVE:
             self.departures += 1
+            self._plan = None
             key = (subscription.encoding, subscription.lane)
             outlets = self.live[key]
             del outlets[subscription.outlet]
@@ -172,6 +196,17 @@ class Stream:
             if not self.behind:
                 self.recent.clear()
                 self.recent_bytes = 0
+
+    def plan(self, size: int) -> Plan:
+        """Who is LIVE now, in chunks of ``size``: made anew only after somebody came or went."""
+        plan = self._plan
+        if plan is None:
+            plan = self._plan = []
+            for (encoding, lane), outlets in self.live.items():
+                live = list(outlets.values())
+                chunks = [Chunk(live[at : at + size], lane) for at in range(0, len(live), size)]
+                plan.append((encoding, lane, chunks))
+        return plan
 
     # What is kept for those behind ---------------------------------------------------------------
 

@@ -54,13 +54,23 @@ class Sink(Protocol):
 class Lane(Protocol):
     """What sinks share that can be written to together: ``sink.lane``, the same object for all."""
 
-    def write(self, sinks: Sequence[Any], frame: bytes) -> Sequence[int]:
-        """Write one frame to those of ``sinks`` that take it at once.
+    def batch(self, sinks: Sequence[Any]) -> Batch:
+        """Make ready to write to these sinks together, once or many times.
+
+        :param sinks: sinks that have this lane, each one once; not changed as long as the batch
+            is in use.
+        """
+
+
+class Batch(Protocol):
+    """Sinks of one lane that are written to together."""
+
+    def write(self, frame: bytes) -> Sequence[int]:
+        """Write one frame to those of the sinks that take it at once.
 
         For each of these it is as good as its own `Sink.write`: same order with whatever else is
         written, and what the kernel does not take of a frame follows when there is room.
 
-        :param sinks: sinks that have this lane, each one once.
         :returns: the indexes of those that got nothing (that have bytes waiting, are closing or
             broken; or all of them, when a batch would not pay). The caller treats them one by one.
         """

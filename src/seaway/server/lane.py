@@ -11,7 +11,15 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from seaway.server.logs import log_event, server_log
-from seaway.server.ring import CAPACITY, SLOTS, Ring, RingBroken, RingUnavailable
+from seaway.server.ring import (
+    CAPACITY,
+    SLOTS,
+    Descriptors,
+    Ring,
+    RingBroken,
+    RingUnavailable,
+    pack,
+)
 
 #: Fewer sinks than this are written to one by one: a batch has costs of its own.
 SMALLEST = 16
@@ -31,23 +39,32 @@ class DirectSink(Protocol):
 
 
 class Lane:
-    """`seaway.server.handoff.Lane` for the sinks of one event loop."""
+    """`seaway.server.handoff.Lane` for the sinks of one event loop.
 
-    __slots__ = ("_on", "_ring")
+    :ivar changes: to be counted up with every change of a sink's ``direct``; what batches have
+        packed from it before is out of date then.
+    """
+
+    __slots__ = ("_on", "_ring", "changes")
 
     def __init__(self, *, on: bool) -> None:
         self._on = on
         self._ring: Ring | None = None
+        self.changes = 0
 
-    def write(self, sinks: Sequence[DirectSink], frame: bytes) -> Sequence[int]:
-        """See `seaway.server.handoff.Lane.write`."""
+    def batch(self, sinks: Sequence[DirectSink]) -> Batch:
+        """See `seaway.server.handoff.Lane.batch`."""
+        return Batch(self, sinks)
+
+    def send(self, batch: Batch, frame: bytes) -> Sequence[int]:
+        """See `seaway.server.handoff.Batch.write`."""
+        sinks = batch.sinks
         if not SMALLEST <= len(sinks) <= SLOTS or len(frame) > CAPACITY or not self._on:
             return range(len(sinks))
-        descriptors = [sink.direct for sink in sinks]
         try:
             if self._ring is None:
                 self._ring = Ring()
-            results = self._ring.send(descriptors, frame)
+            results = self._ring.send(batch.descriptors(), frame)
         except RingUnavailable as error:
             self._give_up(error)
             return range(len(sinks))
@@ -69,6 +86,30 @@ class Lane:
         if self._ring is not None:
             self._ring.close()
             self._ring = None
+
+
+class Batch:
+    """`seaway.server.handoff.Batch`: sinks, and their descriptors as the ring wants them."""
+
+    __slots__ = ("_changes", "_lane", "_packed", "sinks")
+
+    def __init__(self, lane: Lane, sinks: Sequence[DirectSink]) -> None:
+        self._lane = lane
+        self.sinks = sinks
+        self._packed: Descriptors | None = None
+        self._changes = -1
+
+    def write(self, frame: bytes) -> Sequence[int]:
+        """See `seaway.server.handoff.Batch.write`."""
+        return self._lane.send(self, frame)
+
+    def descriptors(self) -> Descriptors:
+        """Those of the sinks in order, packed anew only if one of the lane has changed."""
+        changes = self._lane.changes
+        if self._packed is None or self._changes != changes:
+            self._changes = changes
+            self._packed = pack([sink.direct for sink in self.sinks])
+        return self._packed
 
 
 def _settle(sinks: Sequence[DirectSink], frame: bytes, results: Sequence[int]) -> Sequence[int]:

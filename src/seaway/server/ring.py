@@ -49,6 +49,9 @@ _WORD = 0xFFFFFFFF
 #: The result of a send that was not made.
 NOT_SENT = -errno.ECANCELED
 
+#: File descriptors, packed.
+Descriptors = memoryview
+
 _SystemCall = Callable[[int, int, int, int, int, None, int], int]
 
 
@@ -118,7 +121,7 @@ class Ring:
         ours, theirs = socket.socketpair()
         with ours, theirs:
             ours.setblocking(False)
-            results = self.send([theirs.fileno(), -1], b"ahoy")
+            results = self.send(pack([theirs.fileno(), -1]), b"ahoy")
             if results != [4, -errno.EBADF] or ours.recv(5) != b"ahoy":
                 raise OSError(errno.ENOTSUP, f"a send for trial had the results {results}")
 
@@ -130,9 +133,10 @@ class Ring:
 
     # Sending -------------------------------------------------------------------------------------
 
-    def send(self, descriptors: Sequence[int], frame: bytes) -> Sequence[int] | None:
+    def send(self, descriptors: Descriptors, frame: bytes) -> Sequence[int] | None:
         """Send ``frame`` once to each of at most `SLOTS` sockets, in order. -1 stands for none.
 
+        :param descriptors: from `pack`.
         :param frame: 1 to `CAPACITY` bytes.
         :returns: None when everybody took all of it; else for each the number of bytes taken, or
             the negative errno.
@@ -146,11 +150,9 @@ class Ring:
         begin = self._done
         slot = begin % SLOTS
         first = min(count, SLOTS - slot)
-        # An array made of a list takes three times as long.
-        packed = memoryview(struct.pack(f"{count}i", *descriptors)).cast("i")
-        self._descriptors[slot : slot + first] = packed[:first]
+        self._descriptors[slot : slot + first] = descriptors[:first]
         if first < count:
-            self._descriptors[: count - first] = packed[first:]
+            self._descriptors[: count - first] = descriptors[first:]
         taken = self._submit(begin, count)
         done, expected = self._read(slot, first), self._expected_in(slot, first)
         if first < count:
@@ -199,6 +201,12 @@ class Ring:
             if number != errno.EINTR and words[cq_tail] != done:
                 raise RingBroken(number, "completions are missing")
         return taken
+
+
+def pack(descriptors: Sequence[int]) -> Descriptors:
+    """File descriptors as `Ring.send` takes them."""
+    # An array made of a list takes three times as long.
+    return memoryview(struct.pack(f"{len(descriptors)}i", *descriptors)).cast("i")
 
 
 def _set_up() -> tuple[int, tuple[int, ...]]:

@@ -117,15 +117,21 @@ class WebSocketSink(asyncio.Protocol):
 
     def write_rest(self, rest: bytes) -> None:
         """Write what the kernel did not take of a frame; what follows has to wait for it."""
-        self.direct = -1
+        self._point(-1)
         self._transport.write(rest)
+
+    def _point(self, descriptor: int) -> None:
+        """The one place that changes `direct`: batches of this lane hold copies of it."""
+        self.direct = descriptor
+        if self.lane is not None:
+            self.lane.changes += 1
 
     def _write_buffered(self, frame: bytes) -> None:
         if self._state != _OPEN:
             return
         transport = self._transport
         if self._fd >= 0 and transport.get_write_buffer_size() == 0:
-            self.direct = self._fd
+            self._point(self._fd)
             self.write(frame)
         else:
             transport.write(frame)
@@ -221,7 +227,7 @@ class WebSocketSink(asyncio.Protocol):
 
     def _leave(self, state: int) -> None:
         self._state = state
-        self.direct = -1
+        self._point(-1)
         self.writable = False
         self.deadline = self._context.now + self._context.config.close_timeout
 
