@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from seaway.exceptions import ConfigurationError
 from seaway.server.acceptor import Acceptor
 from seaway.server.addresses import is_unix, tls_context
 from seaway.server.board import Board
@@ -61,6 +62,8 @@ class Listener:
             acceptor.start()
             return acceptor
         # Its event loop cannot watch a socket.
+        if self._context.config.proxy_protocol:
+            raise ConfigurationError("The PROXY protocol is not there on Windows.")
         if not is_unix(sock):
             return await loop.create_server(self._protocol, sock=sock, ssl=tls, backlog=2048)
         options: dict[str, Any] = {"sock": sock, "ssl": tls, "backlog": 2048}
