@@ -10,16 +10,12 @@ that says it is spent is replaced in the same way, one at a time.
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from types import FrameType
+from collections.abc import Callable
 
 from seaway.server import logs
 from seaway.server.addresses import bind_all, close_all, remove_files, tls_context, unix_files, url
@@ -32,6 +28,7 @@ from seaway.server.application import (
 from seaway.server.board import Board
 from seaway.server.config import ServerConfig
 from seaway.server.logs import log_event, server_log
+from seaway.server.process_signals import Signals, pid_file
 from seaway.server.server import loop_factory
 from seaway.server.systemd import Notifier
 from seaway.server.worker import Order, Report
@@ -72,7 +69,9 @@ class Supervisor:
         self._announced = False
         self._stopping = False
         self._failure: StartupFailed | None = None
-        self._pending_signals: list[int] = []
+        self._signals: Signals
+        #: Whether SIGHUP has come while a reload was under way: the code may be newer still.
+        self._reload_again = False
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT. Raises `ConfigurationError` if it cannot start."""
@@ -85,7 +84,8 @@ class Supervisor:
         self._notifier = Notifier()
         files = unix_files(self._sockets)
         try:
-            with self._signals(), self._pid_file():
+            with Signals(_SIGNALS) as self._signals, pid_file(self._config.pid_file):
+                self._selector.register(self._signals.wake, selectors.EVENT_READ)
                 self._spawn_generation(0)
                 while self._workers or self._restarts:
                     self._turn()
@@ -106,15 +106,14 @@ class Supervisor:
         for key, _ in self._selector.select(self._patience()):
             if isinstance(key.data, WorkerProcess):
                 self._listen(key.data)
-            else:
-                self._wake.recv(4096)
-        pending, self._pending_signals = self._pending_signals, []
-        for number in pending:
+        for number in self._signals.take():
             _ON_SIGNAL[number](self)
         for worker in list(self._workers):
             if worker.has_ended():
                 self._listen(worker)
                 self._bury(worker)
+        if self._reload_again and self._next is None:
+            self._reload()
         self._meet_deadlines()
 
     def _patience(self) -> float | None:
@@ -336,7 +335,10 @@ class Supervisor:
             self._dismiss(worker)
 
     def _reload(self) -> None:
-        if self._stopping or self._next is not None or not self._announced:
+        if self._stopping or not self._announced:
+            return
+        self._reload_again = self._next is not None
+        if self._reload_again:
             return
         self._next = self._generation + 1
         log_event(server_log, logging.INFO, "reloading", generation=self._next)
@@ -345,45 +347,6 @@ class Supervisor:
 
     def _reap(self) -> None:
         """SIGCHLD: every turn looks for ended workers anyway."""
-
-    # Surroundings --------------------------------------------------------------------------------
-
-    def _note(self, number: int, _frame: FrameType | None) -> None:
-        self._pending_signals.append(number)
-
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Handle signals in the select loop; the former handlers return at the end."""
-        self._wake, waker = socket.socketpair()
-        self._wake.setblocking(False)
-        waker.setblocking(False)
-        self._selector.register(self._wake, selectors.EVENT_READ)
-        former_fd = signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
-        former = {number: signal.signal(number, self._note) for number in _SIGNALS}
-        try:
-            yield
-        finally:
-            for number, handler in former.items():
-                signal.signal(number, handler)
-            signal.set_wakeup_fd(former_fd)
-            self._wake.close()
-            waker.close()
-
-    @contextlib.contextmanager
-    def _pid_file(self) -> Iterator[None]:
-        name = self._config.pid_file
-        if name is None:
-            yield
-            return
-        path = Path(name)
-        try:
-            path.write_text(f"{os.getpid()}\n", encoding="ascii")
-        except OSError as error:
-            raise StartupFailed(f"Cannot write the pid file {name}: {error.strerror}.") from error
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
 
 
 _ON_SIGNAL: dict[int, Callable[[Supervisor], None]] = {
