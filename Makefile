@@ -5,6 +5,8 @@ PYTHON  ?= python3
 PORT    ?= 8000
 WORKERS ?= 2
 ONLY    ?=
+KIND    ?= reload
+SECONDS ?= 30
 ARGS    ?=
 
 VENV   := .venv
@@ -14,7 +16,7 @@ STAMPS := $(VENV)/stamps
 CLIENT := clients/javascript
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs bench clean
+.PHONY: help demo test lint docs bench soak clean
 
 help: ## list the verbs
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +44,9 @@ docs: $(STAMPS)/docs ## build the documentation into docs/_build/html
 
 bench: $(STAMPS)/bench ## measure, beside other servers (ONLY=fanout, memory or echo)
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+soak: $(STAMPS)/test ## reload under load, every answer counted (KIND=reload SECONDS=30)
+	$(BIN)/python -m soak --kind $(KIND) --seconds $(SECONDS) $(ARGS)
 
 clean: ## remove what the other verbs made
 	rm -rf $(VENV) docs/_build build dist benchmarks/build $(CLIENT)/node_modules \

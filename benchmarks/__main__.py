@@ -24,7 +24,7 @@ BENCHMARKS = {
     "django": django.measure,
 }
 #: File descriptors that server and load each need, with room.
-DESCRIPTORS = 8192
+DESCRIPTORS = max(8192, memory.CONNECTIONS + 1024)
 
 
 def main() -> None:

@@ -66,7 +66,8 @@ def call(action: str, arguments: str = "{}") -> str:
 
 def _seaway(application: str) -> Callable[[int], list[str]]:
     return lambda port: python(
-        "-m", "seaway.server.cli", "serve", application, "--bind", f"127.0.0.1:{port}"
+        *("-m", "seaway.server.cli", "serve", application, "--bind", f"127.0.0.1:{port}"),
+        *("--max-connections", "50000"),  # its limit is not what is measured
     )
 
 

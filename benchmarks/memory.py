@@ -11,6 +11,7 @@ The kernel's socket buffers are not in it: they are the same for all.
 
 from __future__ import annotations
 
+import os
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -30,7 +31,8 @@ CONTESTANTS = [
     who.CHANNELS_UVICORN,
     who.CHANNELS_DAPHNE,
 ]
-CONNECTIONS = 2000
+#: The environment variable CONNECTIONS sets another number, 10,000 for example.
+CONNECTIONS = int(os.environ.get("CONNECTIONS") or 2000)
 #: Channels' in-memory layer looks at all of its channels for each new one: 2,000 take a minute.
 FEWER = {who.CHANNELS_UVICORN.name: 1000, who.CHANNELS_DAPHNE.name: 1000}
 WARM_UP = 300

@@ -18,6 +18,7 @@ from seaway.http import get_http_application
 from seaway.server.handoff import DRAIN
 from seaway.server.respond import Responder, take_of
 from seaway.transports.fallback import serve_fallback, served_here
+from seaway.transports.host import say_what_is_lost
 from seaway.transports.relay import Receive, Send
 from seaway.transports.sessions import Sessions
 from seaway.transports.websocket import deny, serve_websocket
@@ -35,11 +36,16 @@ class Application:
     def __init__(self, http: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
         self._http = http
         self._sessions: Sessions | None = None
+        self._introduced = False
         self._serve = {"http": self._serve_http, "websocket": self._serve_websocket}
         self._serve["lifespan"] = self._serve_lifespan
         self._take = take_of(http)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self._introduced:
+            # The lifespan where there is one, and else the first that is asked for.
+            self._introduced = True
+            say_what_is_lost(receive, send)
         serve = self._serve.get(scope["type"])
         if serve is None:
             raise ValueError(f"Seaway does not serve ASGI scopes of type {scope['type']!r}.")

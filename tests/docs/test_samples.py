@@ -6,6 +6,7 @@ the project that the tutorial ends with.
 
 from __future__ import annotations
 
+import configparser
 import json
 import os
 import shutil
@@ -27,7 +28,7 @@ PYTHON = ("python",)
 JAVASCRIPT = ("js", "javascript")
 #: Neither run nor parsed by themselves: text is for people, and html is seen in the tutorial.
 SHOWN = ("text", "html")
-KNOWN = {*PYTHON, *JAVASCRIPT, *SHOWN, "console", "json"}
+KNOWN = {*PYTHON, *JAVASCRIPT, *SHOWN, "console", "json", "ini"}
 
 OTHER_PAGES = [page for page in pages() if TUTORIAL not in page.parents]
 RUNNABLE = [page for page in OTHER_PAGES if any(b.language == "python" for b in blocks(page))]
@@ -120,6 +121,22 @@ def test_json_parses(block: Block) -> None:
     except json.JSONDecodeError:
         for line in block.text.splitlines():
             json.loads(line)
+
+
+@pytest.mark.parametrize("block", all_blocks("ini"), ids=str)
+def test_units_parse_and_name_options_that_exist(block: Block) -> None:
+    from seaway.server.cli import serve
+
+    unit = configparser.ConfigParser(interpolation=None, delimiters=("=",))
+    unit.optionxform = str  # type: ignore[assignment,method-assign]  # as its documentation has it
+    unit.read_string(block.text)
+    if "Service" in unit:
+        program, command, *arguments = unit["Service"]["ExecStart"].split()
+        assert (Path(program).name, command) == ("seaway", "serve")
+        serve.make_context("serve", arguments)
+        assert unit["Service"]["Type"] == "notify"
+    else:
+        assert unit["Socket"]["ListenStream"]
 
 
 @pytest.mark.node

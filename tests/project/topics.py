@@ -58,3 +58,13 @@ class Members(Topic):
         if not self.user.is_authenticated:
             raise PermissionDenied
         return str(self.user)
+
+
+class Crowd(Topic):
+    """Knows who is there."""
+
+    route = "crowd"
+    presence = True
+
+    async def join(self) -> int:
+        return os.getpid()

@@ -262,6 +262,12 @@ class ServerProcess:
 
     def __init__(self, folder: Path, *arguments: str, env: dict[str, str] | None = None) -> None:
         command = [sys.executable, "-m", "seaway.server.cli", "serve", *arguments]
+        self.start(command, folder, env=env)
+
+    def start(
+        self, command: list[str], folder: Path, *, env: dict[str, str] | None = None, **options: Any
+    ) -> None:
+        """Run any command that becomes a server."""
         environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})}
         self.output: list[str] = []
         self.process = subprocess.Popen(
@@ -271,6 +277,7 @@ class ServerProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            **options,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

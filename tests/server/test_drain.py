@@ -1,6 +1,8 @@
 """Leaving: what a stop waits for, and what it does not."""
 
 import asyncio
+import contextlib
+import select
 import signal
 import subprocess
 import sys
@@ -13,6 +15,7 @@ import pytest
 
 from tests.server.harness import (
     CLOSE,
+    PATIENCE,
     TEXT,
     CapturedLog,
     masked,
@@ -201,3 +204,47 @@ def test_text_frames_of_a_closing_connection_are_not_delivered() -> None:
         client.send(masked(TEXT, b"late") + masked(CLOSE, (4000).to_bytes(2, "big")))
         assert client.receive_all() == b""
     assert received == []
+
+
+def test_websockets_are_told_to_go_over_a_time_and_when_to_come_back() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await receive()
+
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(serving(app, reconnect_window=12.5))
+        clients = [stack.enter_context(server.connect()) for _ in range(100)]
+        for client in clients:
+            client.upgrade()
+        server.runner.stop()
+        waiting = {client.socket: client for client in clients}
+        told = []
+        while waiting:
+            for sock in select.select(list(waiting), [], [], PATIENCE)[0]:
+                client = waiting.pop(sock)
+                assert client.frame() == (CLOSE, b"\x03\xf4service restart; within=12500")
+                told.append(time.monotonic())
+                client.send(masked(CLOSE, b"\x03\xf4"))
+        # 100 connections: a tenth of a second, in steps.
+        assert max(told) - min(told) > 0.05
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_a_request_that_meets_the_idle_timeout_is_answered(loop: str) -> None:
+    """The loop was busy when it came: its time is up, but it lies in the kernel."""
+    asked = threading.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/busy":
+            asked.set()
+            time.sleep(0.6)  # noqa: ASYNC251 - blocking the loop is the point
+        await respond(send)
+
+    options = {"idle_timeout": 0.25, "header_timeout": 5.0}
+    serve = serving(app, loop=loop, **options)
+    with serve as server, server.connect() as busy, server.connect() as client:
+        assert client.request().status == 200
+        busy.send(b"GET /busy HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert asked.wait(10)
+        assert client.request().status == 200

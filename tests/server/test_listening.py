@@ -5,6 +5,7 @@ import contextlib
 import os
 import socket
 import ssl
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from websockets.sync.client import unix_connect
 from seaway.exceptions import ConfigurationError
 from seaway.server.addresses import bind, close_all, url
 from seaway.server.application import hints
-from tests.server.harness import serving
+from seaway.server.config import ServerConfig
+from tests.server.harness import refuses, serving, wait_until
 from tests.server.test_http import echo as http_echo
 from tests.server.test_websocket import echo as websocket_echo
 
@@ -151,3 +153,44 @@ def test_djangos_own_application_gets_a_hint() -> None:
 
     assert "seaway.asgi.get_asgi_application" in hints(ASGIHandler())[1]
     assert hints(echo) == []
+
+
+def test_the_mode_of_a_unix_socket(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    with serving(echo, bind=(f"unix:{path}",), unix_mode="620") as server:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o620
+        with server.connect() as client:
+            assert client.request().status == 200
+
+
+@pytest.mark.parametrize("mode", ["rw", "8", "1777", "6600"])
+def test_a_mode_is_octal(mode: str) -> None:
+    with pytest.raises(ConfigurationError, match="unix_mode"):
+        ServerConfig(unix_mode=mode)
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_a_tls_handshake_that_stalls_is_cut_off(certificate: dict[str, str], loop: str) -> None:
+    serve = serving(echo, loop=loop, header_timeout=0.2, **certificate)
+    with serve as server, server.connect() as client:
+        client.send(b"\x16\x03\x01")
+        with contextlib.suppress(ConnectionResetError):
+            assert client.receive_all() == b""
+
+
+def test_a_stop_waits_for_a_handshake_that_has_begun(
+    authority: trustme.CA, certificate: dict[str, str]
+) -> None:
+    """The connection was accepted: it gets its answer."""
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    with serving(echo, **certificate) as server, server.connect() as client:
+        with server.connect(tls=context) as later:
+            # Accepted in their order: so the first one has been, too.
+            assert later.request().status == 200
+        server.runner.stop()
+        wait_until(lambda: refuses(server.connect), "the drain")
+        client.socket = context.wrap_socket(client.socket, server_hostname="localhost")
+        response = client.request("/late")
+        assert response.body == b"/late:"
+        assert response.headers["connection"] == "close"

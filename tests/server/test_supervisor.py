@@ -191,3 +191,19 @@ def test_a_pid_file(folder: Path) -> None:
         server.signal(signal.SIGTERM)
         assert server.wait() == 0
     assert not pid_file.exists()
+
+
+def test_a_reload_that_is_asked_for_during_a_reload_follows_it(folder: Path) -> None:
+    """What was deployed after the first one had read the code is not forgotten."""
+    with ServerProcess(folder, "site_app:application", "--bind", "127.0.0.1:0") as server:
+        assert ask(server)[0] == "1"
+        slow = APP.replace('VERSION = "1"', 'import time; time.sleep(1); VERSION = "2"')
+        write_module(folder, "site_app", slow)
+        server.signal(signal.SIGHUP)
+        server.says("reloading generation=1")
+        write_module(folder, "site_app", APP.replace('VERSION = "1"', 'VERSION = "333"'))
+        for _ in range(3):
+            server.signal(signal.SIGHUP)
+        server.says("reloaded generation=2")
+        wait_until(lambda: ask(server)[0] == "333")
+        assert "generation=3" not in server.text

@@ -16,10 +16,11 @@ const GAP_MS = 300;
  * @param {number} attempt 0 for the first try after a loss
  * @param {() => number} random from 0 up to, not including, 1
  * @param {number} [code] the close code, when a connection was closed
+ * @param {string} [reason] and its reason
  * @returns {number} milliseconds
  */
-export function retryDelay(attempt, random, code = 0) {
-  const { floor, spread } = waitAfter(code);
+export function retryDelay(attempt, random, code = 0, reason = "") {
+  const { floor, spread } = waitAfter(code, reason);
   const usual = Math.min(LONGEST_MS, FIRST_MS * 2 ** attempt);
   return Math.round(floor + random() * Math.max(spread, usual));
 }

@@ -42,10 +42,16 @@ export function asksForTime(code) {
   return code in ASKED_FOR_TIME;
 }
 
+/** How the reason of a restart ends when the server names the time over which clients come back. */
+const WITHIN = /; within=(\d{1,7})$/;
+
 /**
  * @param {number} code
+ * @param {string} [reason]
  * @returns {{floor: number, spread: number}} bounds of the first delay, in ms
  */
-export function waitAfter(code) {
+export function waitAfter(code, reason = "") {
+  const within = code === SERVICE_RESTART ? WITHIN.exec(reason) : null;
+  if (within) return { floor: 0, spread: Number(within[1]) };
   return ASKED_FOR_TIME[code] ?? { floor: 0, spread: 0 };
 }

@@ -178,7 +178,7 @@ export class Connection {
     if (next !== "open") this.#hangUp(code ?? codes.NORMAL);
     let retryIn = null;
     if (next === "open") this.#openedAt = this.#clock.now();
-    if (next === "waiting") retryIn = this.#wait(code ?? codes.ABNORMAL);
+    if (next === "waiting") retryIn = this.#wait(code ?? codes.ABNORMAL, reason);
     if (next === "closed") this.#watchPage("removeEventListener");
     const details = { attempt: this.#attempt, retryIn, code, reason };
     this.#notify(() => this.#tell(before, next, details));
@@ -231,11 +231,12 @@ export class Connection {
 
   /**
    * @param {number} code
+   * @param {string} reason
    * @returns {number} milliseconds until the next try
    */
-  #wait(code) {
+  #wait(code, reason) {
     if (this.#clock.now() - this.#openedAt >= STEADY_MS) this.#attempt = 0;
-    const delay = retryDelay(this.#attempt, this.#random, code);
+    const delay = retryDelay(this.#attempt, this.#random, code, reason);
     this.#attempt += 1;
     this.#serverChoseDelay = codes.asksForTime(code);
     this.#timer = this.#clock.setTimeout(() => this.#step("due"), delay);

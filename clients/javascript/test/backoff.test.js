@@ -7,10 +7,10 @@ import { vectors } from "./support/vectors.js";
 const LEAST = () => 0;
 const MOST = () => 1 - Number.EPSILON;
 
-for (const { code, attempt, least, most } of vectors.delays) {
-  test(`after ${code}, attempt ${attempt}: ${least} to ${most ?? "any number of"} ms`, () => {
-    assert.equal(retryDelay(attempt, LEAST, code), least);
-    const longest = retryDelay(attempt, MOST, code);
+for (const { code, reason = "", attempt, least, most } of vectors.delays) {
+  test(`after ${code} ${reason}, attempt ${attempt}: ${least} to ${most ?? "any number of"} ms`, () => {
+    assert.equal(retryDelay(attempt, LEAST, code, reason), least);
+    const longest = retryDelay(attempt, MOST, code, reason);
     assert.ok(longest > least);
     if (most !== null) assert.ok(longest <= most && longest > most - 1, `${longest}`);
   });

@@ -13,18 +13,26 @@ import socket
 import ssl
 import stat
 from pathlib import Path
+from typing import Any
 
 from seaway.exceptions import ConfigurationError
 from seaway.server.config import ServerConfig
+from seaway.server.systemd import PassedSocket, passed_sockets
 
 UNIX_PREFIX = "unix:"
+#: In place of an address: sockets that systemd has bound.
+SYSTEMD = "systemd"
 
 
 def bind_all(config: ServerConfig) -> list[socket.socket]:
     """Bind every address of ``config``: all of them, or `ConfigurationError` and none."""
     bound: list[socket.socket] = []
     try:
-        bound.extend(map(bind, config.bind))
+        for text in config.bind:
+            if text == SYSTEMD:
+                bound.extend(passed_sockets())
+            else:
+                bound.append(bind(text, mode=config.unix_mode))
     except BaseException:
         files = unix_files(bound)
         close_all(bound)
@@ -33,10 +41,10 @@ def bind_all(config: ServerConfig) -> list[socket.socket]:
     return bound
 
 
-def bind(text: str) -> socket.socket:
+def bind(text: str, *, mode: str = "") -> socket.socket:
     """A bound, non-blocking stream socket for one ``--bind``; `ConfigurationError` if it fails."""
     if text.startswith(UNIX_PREFIX):
-        return _bind_unix(text.removeprefix(UNIX_PREFIX))
+        return _bind_unix(text.removeprefix(UNIX_PREFIX), mode)
     host, port = parse_host_port(text)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -67,7 +75,7 @@ def parse_host_port(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def _bind_unix(path: str) -> socket.socket:
+def _bind_unix(path: str, mode: str) -> socket.socket:
     if not path:
         raise ConfigurationError("unix: needs a path.")
     if not hasattr(socket, "AF_UNIX"):
@@ -75,7 +83,7 @@ def _bind_unix(path: str) -> socket.socket:
     _remove_stale(path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.setblocking(False)
-    return _bound(sock, path, UNIX_PREFIX + path)
+    return _bound(sock, path, UNIX_PREFIX + path, mode)
 
 
 def _remove_stale(path: str) -> None:
@@ -100,9 +108,12 @@ def _remove_stale(path: str) -> None:
     raise ConfigurationError(f"Cannot listen on unix:{path}: another server answers on it.")
 
 
-def _bound(sock: socket.socket, address: object, text: str) -> socket.socket:
+def _bound(sock: socket.socket, address: Any, text: str, mode: str = "") -> socket.socket:
     try:
-        sock.bind(address)  # type: ignore[arg-type]  # a tuple or a path, by the socket's family
+        sock.bind(address)
+        if mode:
+            # Before it listens: nobody can connect with other rights meanwhile.
+            Path(address).chmod(int(mode, 8))
         # Some systems report a taken port only here.
         sock.listen(2048)
     except OSError as error:
@@ -125,7 +136,8 @@ def close_all(sockets: list[socket.socket]) -> None:
 
 def unix_files(sockets: list[socket.socket]) -> list[tuple[Path, int]]:
     """Path and inode of each Unix socket's file, for `remove_files` once they are closed."""
-    paths = [Path(sock.getsockname()) for sock in sockets if is_unix(sock)]
+    ours = [sock for sock in sockets if is_unix(sock) and not isinstance(sock, PassedSocket)]
+    paths = [Path(sock.getsockname()) for sock in ours]
     return [(path, path.stat().st_ino) for path in paths]
 
 

@@ -22,7 +22,7 @@ from seaway.server.context import Context
 from seaway.server.flow import Gate
 from seaway.server.handoff import Farewell, Framing, Handler, Sink
 from seaway.server.replies import Header
-from seaway.server.scope import Peer
+from seaway.server.scope_types import Peer
 
 #: A response's head that is made but not sent: a value of the carrier's own.
 Head = Any

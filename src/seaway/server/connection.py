@@ -40,6 +40,9 @@ from seaway.server.websocket_stream import WebSocketStream
 #: Seconds of silence after which a draining server closes a kept-alive connection: a client in
 #: the middle of a series of requests sends its next one within it, and is told to go with that.
 _DRAIN_SILENCE = 1.0
+#: The same when another worker has taken this one's place: nobody waits for this one's end, and a
+#: client that is told to go with an answer cannot send a request into a closing connection.
+_REPLACED_SILENCE = 5.0
 
 #: Bytes up to which a copy that joins head and body costs less than a second write.
 _JOIN_LIMIT = 64 * 1024
@@ -77,7 +80,7 @@ class HttpConnection(SocketEnd):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        if self.secure and not self.closing:
+        if self.encrypted and not self.closing:
             self._fresh = None
             if transport.get_extra_info("ssl_object").selected_alpn_protocol() == "h2":
                 MultiplexedConnection(self.context).adopt(self)
@@ -128,7 +131,7 @@ class HttpConnection(SocketEnd):
         # A closed browser tab looks like this as well: the application is told that the client
         # has gone, but what it still sends may have a reader. TLS cannot be half closed.
         self.current.disconnect()
-        return not self.secure
+        return not self.encrypted
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._queue = None
@@ -246,7 +249,7 @@ class HttpConnection(SocketEnd):
             self.update_reading()
 
     def copies_files(self, size: int) -> bool:
-        return not self.secure and hasattr(os, "sendfile") and self.http.body_left >= size
+        return not self.encrypted and hasattr(os, "sendfile") and self.http.body_left >= size
 
     async def copy_file(self, file: BinaryIO, size: int) -> int:
         before = self.http.body_left
@@ -280,8 +283,7 @@ class HttpConnection(SocketEnd):
         self.read(True)
         self.closing = True
         self.current = self._incoming = None
-        self.context.open.discard(self)
-        self.context.open.add(cast("OpenConnection", protocol))
+        self.context.replaced(self, cast("OpenConnection", protocol))
         self.transport.set_protocol(protocol)
 
     def update_reading(self) -> None:
@@ -297,11 +299,14 @@ class HttpConnection(SocketEnd):
     def drain(self) -> None:
         if self.current is not None or self.closing or self.http.head_pending:
             return
-        now = self.context.now
-        if now - self._touched > _DRAIN_SILENCE:
+        now, silence = self.context.now, self._drain_silence()
+        if now - self._touched > silence and not self.unread:
             self.close(linger=False)
         else:
-            self.deadline = min(self.deadline, now + _DRAIN_SILENCE)
+            self.deadline = min(self.deadline, now + silence)
+
+    def _drain_silence(self) -> float:
+        return _DRAIN_SILENCE if self.context.stopping else _REPLACED_SILENCE
 
     def expire(self) -> None:
         if self.closing or not self.writable:
@@ -312,6 +317,9 @@ class HttpConnection(SocketEnd):
         elif self.http.head_pending:
             self.transport.write(REQUEST_TIMEOUT)
             self.close()
+        elif self.unread:
+            # A request has come that this turn of the loop has not read yet.
+            self.deadline = self.context.now + _DRAIN_SILENCE
         else:
             self.close(linger=False)
 
@@ -329,7 +337,8 @@ class HttpConnection(SocketEnd):
                 self._head_seen = True
                 self.deadline = now + config.header_timeout
         else:
-            self.deadline = now + (_DRAIN_SILENCE if self.context.draining else config.idle_timeout)
+            idle = self._drain_silence() if self.context.draining else config.idle_timeout
+            self.deadline = now + idle
 
 
 _ON_EVENT: dict[type[Event], Callable[[HttpConnection, Event], None]] = cast(

@@ -8,14 +8,20 @@ What must not: anything about one connection; accepting and sweeping (`listener`
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any, Protocol
 
 from seaway.protocol.events import Headers
 from seaway.protocol.http1 import HttpLimits
 from seaway.protocol.http2 import Http2Limits
+from seaway.protocol.proxy import ProxyHeader
 from seaway.server.asgi_types import Application
 from seaway.server.config import ServerConfig
+from seaway.server.forwarded import Forwarded
 from seaway.server.lane import Lane
+from seaway.server.logs import log_event, server_log
+from seaway.server.networks import Networks
+from seaway.server.peers import Peers
 from seaway.server.respond import take_of
 from seaway.server.tls import leaf_certificate
 
@@ -60,6 +66,7 @@ class Context:
         "default_headers",
         "draining",
         "extensions",
+        "forwarded",
         "http2_limits",
         "http_limits",
         "lane",
@@ -67,10 +74,16 @@ class Context:
         "nobody",
         "now",
         "open",
+        "opening",
+        "peers",
+        "proxied",
         "refused",
+        "requests",
         "running",
         "state",
+        "stopping",
         "take",
+        "trusted",
     )
 
     def __init__(
@@ -89,6 +102,20 @@ class Context:
         self.now = loop.time()
         self.open: set[OpenConnection] = set()
         self.running: set[Running] = set()
+        #: Connections that are not open yet: a TLS handshake or a PROXY header is awaited.
+        self.opening: set[asyncio.Task[None]] = set()
+        #: What a PROXY header has said, by descriptor, until the connection is open.
+        self.proxied: dict[int, ProxyHeader] = {}
+        self.trusted = Networks(config.trusted_proxies)
+        self.forwarded = Forwarded(config, self.trusted) if config.forwarded != "off" else None
+        limited = config.peer_connections or config.peer_rate
+        self.peers = (
+            Peers(config.peer_connections, config.peer_rate, self.trusted) if limited else None
+        )
+        #: Runs of the application so far.
+        self.requests = 0
+        #: Whether the whole server goes, not this worker alone.
+        self.stopping = False
         self.draining = False
         #: Set once nothing is open and nothing runs; watched while draining only.
         self.nobody = asyncio.Event()
@@ -117,16 +144,34 @@ class Context:
     def left(self, connection: OpenConnection) -> None:
         """A connection is gone."""
         self.open.discard(connection)
+        if self.peers is not None:
+            self.peers.left(connection)
+        if self.draining:
+            self.notice_nobody()
+
+    def replaced(self, connection: OpenConnection, successor: OpenConnection) -> None:
+        """Another protocol speaks over the same connection from now on."""
+        self.open.discard(connection)
+        self.open.add(successor)
+        if self.peers is not None:
+            self.peers.replaced(connection, successor)
+
+    def opened(self, task: asyncio.Task[None]) -> None:
+        """A connection is open, or will never be."""
+        self.opening.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log_event(server_log, logging.ERROR, "accept_failed", error)
         if self.draining:
             self.notice_nobody()
 
     def finished(self, run: Running) -> None:
         """The application has ended one of its runs."""
         self.running.discard(run)
+        self.requests += 1
         if self.draining:
             self.notice_nobody()
 
     def notice_nobody(self) -> None:
         """Set `nobody` if that is so."""
-        if not self.open and not self.running:
+        if not self.open and not self.running and not self.opening:
             self.nobody.set()

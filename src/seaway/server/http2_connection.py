@@ -75,11 +75,10 @@ class MultiplexedConnection(SocketEnd):
         """Take the place of the protocol that had this socket; ``data`` came already."""
         self.transport = other.transport
         self.client, self.server = other.client, other.server
-        self.secure, self.extensions = other.secure, other.extensions
+        self.encrypted, self.secure = other.encrypted, other.secure
+        self.extensions = other.extensions
         other.closing = True
-        open_connections = self.context.open
-        open_connections.discard(other)
-        open_connections.add(self)
+        self.context.replaced(other, self)
         self.transport.set_protocol(self)
         self.deadline = self._due
         self.flush_soon()

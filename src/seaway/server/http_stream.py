@@ -21,11 +21,12 @@ from seaway.protocol.events import (
     ResponseStarted,
     ResponseTrailers,
 )
+from seaway.server.access import log_request, path_of, wanted
 from seaway.server.asgi_types import Application, ClientDisconnected, Message, Scope
 from seaway.server.file_body import open_file, read_file
 from seaway.server.flow import Gate
 from seaway.server.handoff import EXTENSION, Farewell, Framing, Handler, Sink
-from seaway.server.logs import access_log, log_event, server_log
+from seaway.server.logs import log_event, server_log
 from seaway.server.scope import http_scope
 
 if TYPE_CHECKING:
@@ -229,8 +230,11 @@ class HttpStream:
         context.finished(self)
         if self._state != _COMPLETE:
             self._fail(error)
-        if context.config.access_log:
-            self._log_access()
+        if context.config.access_log and wanted(context, self._request):
+            elapsed = context.loop.time() - self._started_at
+            log_request(
+                context, self._request, self._connection.client, self._status, self._sent, elapsed
+            )
 
     def _fail(self, error: BaseException | None) -> None:
         """The application has ended without a complete response."""
@@ -243,26 +247,8 @@ class HttpStream:
         self._connection.response_failed(self, started=started)
 
     def _log_failure(self, event: str, error: BaseException | None = None) -> None:
-        method, path = self._request.method, self._path()
+        method, path = self._request.method, path_of(self._request)
         log_event(server_log, logging.ERROR, event, error, method=method, path=path)
-
-    def _path(self) -> str:
-        return self._request.target.partition(b"?")[0].decode("latin-1")
-
-    def _log_access(self) -> None:
-        connection = self._connection
-        elapsed = connection.context.loop.time() - self._started_at
-        log_event(
-            access_log,
-            logging.INFO,
-            "request",
-            method=self._request.method,
-            path=self._path(),
-            status=self._status,
-            bytes=self._sent,
-            ms=round(elapsed * 1000, 1),
-            client=connection.client[0] if connection.client else "unix",
-        )
 
     async def receive(self) -> Message:
         """ASGI's receive: parts of the body, then ``http.disconnect`` once there is one."""

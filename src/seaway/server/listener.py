@@ -1,8 +1,7 @@
 """The listener: accepts connections, counts them, watches their deadlines, and lets them go.
 
-What lives here: asyncio's servers over bound sockets, the limit on open connections, the one sweep
-timer of a worker, and the drain.
-What must not: binding (`addresses`), bytes of any protocol.
+What lives here: the acceptors of a worker, its one sweep timer, and the drain.
+What must not: binding (`addresses`), accepting (`acceptor`), bytes of any protocol.
 """
 
 from __future__ import annotations
@@ -11,25 +10,39 @@ import asyncio
 import inspect
 import logging
 import socket
+import sys
+from collections.abc import Callable
 from typing import Any
 
+from seaway.exceptions import ConfigurationError
+from seaway.server.acceptor import Acceptor
 from seaway.server.addresses import is_unix, tls_context
+from seaway.server.board import Board
 from seaway.server.connection import HttpConnection
 from seaway.server.context import Context
 from seaway.server.handoff import DRAIN
 from seaway.server.logs import log_event, server_log
+from seaway.server.socket_sink import SocketSink
 
 #: Connections that are told to go in one turn of the loop: a Close frame costs about 10 µs.
 _DRAIN_SLICE = 200
+#: WebSockets are told to go over this many seconds each, up to ``drain_spread`` for all: their
+#: handlers' work, and their clients' return, should not come in one instant.
+_DRAIN_EACH, _DRAIN_STEP = 0.001, 0.02
 
 
 class Listener:
     """Serves the connections of one worker on sockets that are already bound."""
 
-    def __init__(self, context: Context, sockets: list[socket.socket]) -> None:
+    def __init__(
+        self, context: Context, sockets: list[socket.socket], board: Board | None = None
+    ) -> None:
         self._context = context
         self._sockets = sockets
-        self._servers: list[asyncio.Server] = []
+        self._board = board
+        self._acceptors: list[Acceptor | asyncio.Server] = []
+        #: Called with each sweep.
+        self.on_sweep: Callable[[], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         config = context.config
         shortest = min(config.header_timeout, config.idle_timeout, config.ping_interval)
@@ -40,11 +53,18 @@ class Listener:
         """Start to accept. Raises `ConfigurationError` for a certificate that does not load."""
         tls = tls_context(self._context.config)
         for sock in self._sockets:
-            self._servers.append(await self._serve(sock, tls))
+            self._acceptors.append(await self._serve(sock, tls))
         self._sweep()
 
-    async def _serve(self, sock: socket.socket, tls: Any) -> asyncio.Server:
+    async def _serve(self, sock: socket.socket, tls: Any) -> Acceptor | asyncio.Server:
         loop = self._context.loop
+        if sys.platform != "win32":
+            acceptor = Acceptor(self._context, sock, self._protocol, tls, self._board)
+            acceptor.start()
+            return acceptor
+        # Its event loop cannot watch a socket.
+        if self._context.config.proxy_protocol:
+            raise ConfigurationError("The PROXY protocol is not there on Windows.")
         if not is_unix(sock):
             return await loop.create_server(self._protocol, sock=sock, ssl=tls, backlog=2048)
         options: dict[str, Any] = {"sock": sock, "ssl": tls, "backlog": 2048}
@@ -69,13 +89,22 @@ class Listener:
         if context.refused:
             log_event(server_log, logging.WARNING, "connections_refused", count=context.refused)
             context.refused = 0
+        if context.peers is not None and context.peers.refused:
+            count, context.peers.refused = context.peers.refused, 0
+            log_event(server_log, logging.WARNING, "peers_refused", count=count)
+        if self._board is not None and self._acceptors:
+            self._board.note(len(context.open) + len(context.opening))
+        if self.on_sweep is not None:
+            self.on_sweep()
         self._timer = context.loop.call_later(self._tick, self._sweep)
 
     def stop_accepting(self) -> None:
         """Close the listening sockets of this process. Connections stay."""
-        for server in self._servers:
-            server.close()
-        self._servers.clear()
+        for acceptor in self._acceptors:
+            acceptor.close()
+        self._acceptors.clear()
+        if self._board is not None:
+            self._board.stop()
 
     async def drain(self, timeout: float) -> None:
         """Let every connection finish what it has begun; after ``timeout`` seconds cut them off."""
@@ -85,16 +114,32 @@ class Listener:
         self.stop_accepting()
         for tell in context.state.get(DRAIN, ()):
             tell()
-        for count, connection in enumerate(list(context.open)):
-            connection.drain()
-            if count % _DRAIN_SLICE == 0:
-                await asyncio.sleep(0)
-        context.notice_nobody()
         try:
             async with asyncio.timeout(timeout):
+                await self._tell_to_go(min(context.config.drain_spread, timeout / 2))
+                context.notice_nobody()
                 await context.nobody.wait()
         except TimeoutError:
             await self._cut_off()
+
+    async def _tell_to_go(self, spread: float) -> None:
+        """HTTP at once: an idle connection costs its client nothing. WebSockets and event streams
+        over a time."""
+        sinks = []
+        for count, connection in enumerate(list(self._context.open)):
+            if isinstance(connection, SocketSink):
+                sinks.append(connection)
+                continue
+            connection.drain()
+            if count % _DRAIN_SLICE == 0:
+                await asyncio.sleep(0)
+        steps = max(1, round(min(spread, _DRAIN_EACH * len(sinks)) / _DRAIN_STEP))
+        size = -(-len(sinks) // steps)
+        for start in range(0, len(sinks), size or 1):
+            if start:
+                await asyncio.sleep(_DRAIN_STEP)
+            for sink in sinks[start : start + size]:
+                sink.drain()
 
     async def _cut_off(self) -> None:
         context = self._context

@@ -20,6 +20,9 @@ server_log = logging.getLogger("seaway.server")
 #: One line a request, and one a closed WebSocket; costs nothing unless ``access_log`` is on.
 access_log = logging.getLogger("seaway.access")
 
+#: The mark of an access log line that is whole as it is: see `access`.
+COMBINED = "combined"
+
 _PLAIN = re.compile(r"[!#-<>-\[\]-~]+")
 
 
@@ -76,6 +79,29 @@ class JSONFormatter(logging.Formatter):
         return json.dumps(entry, default=str)
 
 
+class _Unmarked(logging.Filter):
+    """Leaves the lines of a combined access log to their own handler."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not hasattr(record, COMBINED)
+
+
+class _Marked(logging.Filter):
+    """Lets nothing else pass."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return hasattr(record, COMBINED)
+
+
+def _configure_combined() -> None:
+    """Send the access log to stdout: programs read it, and stdout has nothing else in it but the
+    start block."""
+    if not access_log.handlers:
+        handler = logging.StreamHandler(sys.stdout)
+        handler.addFilter(_Marked())
+        access_log.addHandler(handler)
+
+
 def configure(config: ServerConfig) -> None:
     """Send Seaway's log to stderr, unless the application has given it handlers of its own.
 
@@ -86,7 +112,10 @@ def configure(config: ServerConfig) -> None:
     if not root.handlers:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(JSONFormatter() if config.log_format == "json" else TextFormatter())
+        handler.addFilter(_Unmarked())
         root.addHandler(handler)
+        if config.access_format == "combined":
+            _configure_combined()
         root.propagate = False
     if root.level == logging.NOTSET:
         root.setLevel(config.level)

@@ -9,6 +9,10 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from seaway.protocol.events import Headers
+from seaway.server.config import ServerConfig
+
+#: Seconds over which clients come back when nothing else is said (the wire protocol, "Closing").
+RECONNECT_SECONDS = 5.0
 
 Header = tuple[bytes, bytes]
 
@@ -19,6 +23,18 @@ OVERLOADED = (
     b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 5\r\n"
     b"content-length: 0\r\n\r\n"
 )
+#: For a connection over the limit of its address (RFC 6585 section 4).
+TOO_MANY = (
+    b"HTTP/1.1 429 Too Many Requests\r\nconnection: close\r\nretry-after: 5\r\n"
+    b"content-length: 0\r\n\r\n"
+)
+
+
+def restart_reason(config: ServerConfig) -> str:
+    """What is said with 1012. The window is named when it is not the wire protocol's own."""
+    if config.reconnect_window == RECONNECT_SECONDS:
+        return "service restart"
+    return f"service restart; within={round(config.reconnect_window * 1000)}"
 
 
 def plain_response(status: int, reason: str = "") -> tuple[Headers, bytes]:

@@ -16,6 +16,7 @@ from seaway.exceptions import CloseCode
 from seaway.protocol.http1_response import Coding
 from seaway.server.context import NEVER, Context
 from seaway.server.handoff import Farewell, Framing, Handler
+from seaway.server.replies import restart_reason
 from seaway.server.socket_sink import CLOSED, CLOSING, OPEN, SocketSink
 
 #: Milliseconds after which the kernel drops a client that acknowledges nothing (RFC 5482): a stream
@@ -98,7 +99,7 @@ class ResponseSink(SocketSink):
         self.abort()
 
     def drain(self) -> None:
-        self.close(CloseCode.SERVICE_RESTART, "service restart")
+        self.close(CloseCode.SERVICE_RESTART, restart_reason(self._context.config))
 
 
 @functools.cache

@@ -17,7 +17,9 @@ from seaway.server import logs
 from seaway.server.addresses import bind_all, close_all, remove_files, tls_context, unix_files, url
 from seaway.server.application import Announce, Announcement, name_of, print_announcement
 from seaway.server.asgi_types import Application
+from seaway.server.board import Board
 from seaway.server.config import ServerConfig
+from seaway.server.context import Context
 from seaway.server.server import Server, loop_factory
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -37,16 +39,21 @@ class Runner:
         *,
         announce: Announce = print_announcement,
         sockets: list[socket.socket] | None = None,
+        board: Board | None = None,
     ) -> None:
         self._app = app
         self._config = config
         self._announce = announce
         self._sockets = sockets
+        self._board = board
+        self._replaced = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._hurry: asyncio.Event | None = None
         #: Called with the loop once it runs, before the application's startup.
         self.on_loop: Callable[[asyncio.AbstractEventLoop], None] | None = None
+        #: Called about once a second with what the connections share.
+        self.on_sweep: Callable[[Context], None] | None = None
 
     def run(self) -> None:
         """Serve until `stop`, SIGTERM or SIGINT. Raises `ConfigurationError`.
@@ -76,6 +83,12 @@ class Runner:
         if self._stop is not None and self._hurry is not None:
             (self._hurry if self._stop.is_set() else self._stop).set()
 
+    def replaced(self) -> None:
+        """Begin to stop because another worker has taken this one's place; on the loop."""
+        if self._stop is not None and not self._stop.is_set():
+            self._replaced = True
+            self._stop.set()
+
     async def _main(self, sockets: list[socket.socket]) -> None:
         self._stop, self._hurry = asyncio.Event(), asyncio.Event()
         self._loop = loop = asyncio.get_running_loop()
@@ -94,14 +107,16 @@ class Runner:
                 loop.remove_signal_handler(number)
 
     async def _serve(self, sockets: list[socket.socket]) -> None:
-        server = Server(self._app, self._config, sockets)
+        server = Server(self._app, self._config, sockets, self._board)
         await server.start()
+        if self.on_sweep is not None:
+            server.watch(self.on_sweep)
         urls = [url(sock, tls=self._config.tls) for sock in sockets]
         self._announce(Announcement(urls, 1, self._loop_name, name_of(self._app), server.details))
         assert self._stop is not None  # noqa: S101 - set in _main, for the type checker
         assert self._hurry is not None  # noqa: S101 - likewise
         await self._stop.wait()
-        stopping = asyncio.ensure_future(server.stop())
+        stopping = asyncio.ensure_future(server.stop(replaced=self._replaced))
         hurry = asyncio.ensure_future(self._hurry.wait())
         await asyncio.wait([stopping, hurry], return_when=asyncio.FIRST_COMPLETED)
         hurry.cancel()

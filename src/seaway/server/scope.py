@@ -16,8 +16,7 @@ from urllib.parse import unquote_to_bytes
 from seaway.protocol.events import RequestReceived
 from seaway.server.asgi_types import ASGI_VERSIONS, Scope
 from seaway.server.context import Context
-
-Peer = tuple[str, int | None] | None
+from seaway.server.scope_types import Peer
 
 
 def addresses(transport: asyncio.BaseTransport) -> tuple[Peer, Peer]:
@@ -68,6 +67,8 @@ def http_scope(
     extensions: dict[str, Any],
 ) -> Scope:
     """The scope of one HTTP request."""
+    if context.forwarded is not None:
+        client, secure = context.forwarded.resolve(request.headers, client, secure)
     path, raw_path, query = split_target(request.target)
     root_path = context.config.root_path
     return {
@@ -102,6 +103,6 @@ def websocket_scope(
     scope = http_scope(context, request, client, server, secure=secure, extensions=extensions)
     del scope["method"]
     scope["type"] = "websocket"
-    scope["scheme"] = "wss" if secure else "ws"
+    scope["scheme"] = "wss" if scope["scheme"] == "https" else "ws"
     scope["subprotocols"] = subprotocols
     return scope

@@ -8,13 +8,15 @@ What must not: bytes of a protocol, requests.
 from __future__ import annotations
 
 import asyncio
+import select
 import sys
 from typing import cast
 
 from seaway.server.context import NEVER, Context
 from seaway.server.flow import Gate
-from seaway.server.replies import OVERLOADED
-from seaway.server.scope import Peer, addresses
+from seaway.server.replies import OVERLOADED, TOO_MANY
+from seaway.server.scope import addresses
+from seaway.server.scope_types import Peer
 from seaway.server.tls import tls_extension
 
 if sys.platform == "win32":
@@ -48,6 +50,7 @@ class SocketEnd(asyncio.Protocol):
         "closing",
         "context",
         "deadline",
+        "encrypted",
         "extensions",
         "gate",
         "reading",
@@ -63,6 +66,8 @@ class SocketEnd(asyncio.Protocol):
         self.transport: asyncio.Transport
         self.client: Peer = None
         self.server: Peer = None
+        #: Whether this connection is TLS, and whether the client's is, to us or to a proxy.
+        self.encrypted = False
         self.secure = False
         #: The ASGI extensions that every request on this connection has; not to be changed.
         self.extensions = context.extensions
@@ -87,19 +92,35 @@ class SocketEnd(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
         if len(context.open) >= context.config.max_connections:
             context.refused += 1
-            self.closing = True
-            self.transport.write(OVERLOADED)
-            self.transport.close()
+            self._refuse(OVERLOADED)
             return
         self.client, self.server = addresses(transport)
         ssl_object = transport.get_extra_info("ssl_object")
         if ssl_object is not None:
-            self.secure = True
+            self.secure = self.encrypted = True
             tls = tls_extension(ssl_object, context.certificate)
             self.extensions = {**context.extensions, "tls": tls}
+        if context.proxied:
+            self._heed_proxy(context)
+        if context.peers is not None and not context.peers.admit(self, self.client, context.now):
+            self._refuse(TOO_MANY)
+            return
         self.transport.set_write_buffer_limits(context.config.write_buffer, 0)
         context.open.add(self)
         self.deadline = context.now + context.config.header_timeout
+
+    def _heed_proxy(self, context: Context) -> None:
+        """A PROXY header came first: it says who the peer's peer is."""
+        fd = self.transport.get_extra_info("socket").fileno()
+        header = context.proxied.pop(fd, None)
+        if header is not None and header.source is not None:
+            self.client, self.server = header.source, header.destination
+            self.secure = self.encrypted or header.secure
+
+    def _refuse(self, answer: bytes) -> None:
+        self.closing = True
+        self.transport.write(answer)
+        self.transport.close()
 
     def pause_writing(self) -> None:
         self.writable = False
@@ -128,6 +149,18 @@ class SocketEnd(asyncio.Protocol):
         else:
             self.transport.pause_reading()
 
+    @property
+    def unread(self) -> bool:
+        """Whether the kernel holds something for us that the loop has not read yet."""
+        sock = self.transport.get_extra_info("socket")
+        if sock is None or sock.fileno() < 0:
+            return False
+        if not hasattr(select, "poll"):
+            return bool(select.select([sock.fileno()], [], [], 0)[0])
+        poll = select.poll()
+        poll.register(sock.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+
     def close(self, *, linger: bool = True) -> None:
         """Close once everything is sent; with ``linger`` the peer gets time to read it."""
         if self.closing:
@@ -137,7 +170,7 @@ class SocketEnd(asyncio.Protocol):
         self.closing = True
         transport = self.transport
         self._await_flush()
-        if linger and not self.secure and transport.can_write_eof():
+        if linger and not self.encrypted and transport.can_write_eof():
             if not self._unsent:
                 self.deadline = self.context.now + _LINGER
             transport.write_eof()

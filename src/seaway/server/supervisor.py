@@ -4,21 +4,18 @@ What lives here: plain synchronous code: one select loop over the workers' socke
 What must not: asyncio, the application (only workers import it).
 
 A worker's life is STARTING, READY, LEAVING. Workers of one generation serve the same code; SIGHUP
-starts the next generation, and the old one leaves only when every new worker is ready.
+starts the next generation, and the old one leaves only when every new worker is ready. A worker
+that says it is spent is replaced in the same way, one at a time.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from types import FrameType
+from collections.abc import Callable
 
 from seaway.server import logs
 from seaway.server.addresses import bind_all, close_all, remove_files, tls_context, unix_files, url
@@ -28,9 +25,12 @@ from seaway.server.application import (
     StartupFailed,
     print_announcement,
 )
+from seaway.server.board import Board
 from seaway.server.config import ServerConfig
 from seaway.server.logs import log_event, server_log
+from seaway.server.process_signals import Signals, pid_file
 from seaway.server.server import loop_factory
+from seaway.server.systemd import Notifier
 from seaway.server.worker import Order, Report
 from seaway.server.worker_process import LEAVING, READY, STARTING, WorkerProcess
 
@@ -38,6 +38,8 @@ from seaway.server.worker_process import LEAVING, READY, STARTING, WorkerProcess
 _FIRST_DELAY, _MOST_DELAY = 0.1, 30.0
 #: Seconds of life after which a crash counts as the first one again.
 _LONG_LIFE = 30.0
+#: Seconds until a replacement that did not start is tried again.
+_RECYCLE_DELAY = 30.0
 #: Seconds that a worker has, beyond the drain timeout, for its application's shutdown.
 _SHUTDOWN_GRACE = 10.0
 
@@ -59,13 +61,17 @@ class Supervisor:
         #: When to start workers in place of crashed ones.
         self._restarts: list[float] = []
         self._crashes = 0
+        #: Before this time no spent worker is replaced.
+        self._recycle_at = 0.0
         self._generation = 0
         #: The generation that is to replace the current one, while it starts.
         self._next: int | None = None
         self._announced = False
         self._stopping = False
         self._failure: StartupFailed | None = None
-        self._pending_signals: list[int] = []
+        self._signals: Signals
+        #: Whether SIGHUP has come while a reload was under way: the code may be newer still.
+        self._reload_again = False
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT. Raises `ConfigurationError` if it cannot start."""
@@ -73,9 +79,13 @@ class Supervisor:
         loop_factory(self._config.loop)
         logs.configure(self._config)
         self._sockets = bind_all(self._config)
+        # Two generations, and as many again that are still leaving.
+        self._board = Board.make(4 * self._config.workers + 4)
+        self._notifier = Notifier()
         files = unix_files(self._sockets)
         try:
-            with self._signals(), self._pid_file():
+            with Signals(_SIGNALS) as self._signals, pid_file(self._config.pid_file):
+                self._selector.register(self._signals.wake, selectors.EVENT_READ)
                 self._spawn_generation(0)
                 while self._workers or self._restarts:
                     self._turn()
@@ -84,6 +94,8 @@ class Supervisor:
                 worker.kill()
             close_all(self._sockets)
             remove_files(files)
+            self._board.close()
+            self._notifier.close()
             self._selector.close()
         if self._failure is not None:
             raise self._failure
@@ -94,30 +106,39 @@ class Supervisor:
         for key, _ in self._selector.select(self._patience()):
             if isinstance(key.data, WorkerProcess):
                 self._listen(key.data)
-            else:
-                self._wake.recv(4096)
-        pending, self._pending_signals = self._pending_signals, []
-        for number in pending:
+        for number in self._signals.take():
             _ON_SIGNAL[number](self)
         for worker in list(self._workers):
             if worker.has_ended():
                 self._listen(worker)
                 self._bury(worker)
+        if self._reload_again and self._next is None:
+            self._reload()
         self._meet_deadlines()
 
     def _patience(self) -> float | None:
         times = [*self._restarts, *(worker.kill_at for worker in self._workers if worker.kill_at)]
+        if self._notifier.due:
+            times.append(self._notifier.due)
+        if any(worker.spent for worker in self._workers) and self._recycle_at > time.monotonic():
+            times.append(self._recycle_at)
         return max(0.0, min(times) - time.monotonic()) if times else None
 
     def _meet_deadlines(self) -> None:
         now = time.monotonic()
-        for worker in self._workers:
+        for worker in list(self._workers):
             if worker.kill_at and worker.kill_at <= now:
+                if worker.state == STARTING:
+                    self._hangs(worker)
+                    continue
                 log_event(server_log, logging.WARNING, "worker_killed", pid=worker.pid)
                 worker.kill()
         for _ in [due for due in self._restarts if due <= now]:
             self._spawn(self._generation)
         self._restarts = [due for due in self._restarts if due > now]
+        self._notifier.live(now)
+        if now >= self._recycle_at:
+            self._recycle()
 
     # Starting ------------------------------------------------------------------------------------
 
@@ -125,18 +146,36 @@ class Supervisor:
         for _ in range(self._config.workers):
             self._spawn(generation)
 
-    def _spawn(self, generation: int) -> None:
+    def _spawn(self, generation: int, replaces: WorkerProcess | None = None) -> None:
         fds = [sock.fileno() for sock in self._sockets]
-        order = Order(self._application, self._config, fds)
+        order = Order(self._application, self._config, fds, *self._seat())
         worker = WorkerProcess(order, generation)
+        worker.replaces = replaces
+        worker.kill_at = worker.started_at + self._config.start_timeout
         self._workers.append(worker)
         self._selector.register(worker.control, selectors.EVENT_READ, worker)
+
+    def _seat(self) -> tuple[int, int]:
+        """The board and a free slot on it; no board for a worker that has no company."""
+        taken = {worker.slot for worker in self._workers}
+        free = next((slot for slot in range(self._board.slots) if slot not in taken), -1)
+        # The one worker's successor takes all that comes while the old one still accepts.
+        alone = self._config.workers == 1 or free < 0
+        return (-1 if alone else self._board.fd, free)
+
+    def _hangs(self, worker: WorkerProcess) -> None:
+        """It was not ready in time."""
+        reason = f"not ready within {self._config.start_timeout:g} s (start_timeout)"
+        self._failed(worker, Report(failed=f"A worker was {reason}."))
+        worker.kill()
 
     def _listen(self, worker: WorkerProcess) -> None:
         """Take in what a worker reports."""
         for report in worker.reports():
             if report.failed:
                 self._failed(worker, report)
+            elif report.spent:
+                worker.spent = report.spent
             else:
                 self._ready(worker, report)
         if worker.silent and worker.control in self._selector.get_map():
@@ -146,6 +185,9 @@ class Supervisor:
         if worker.state != STARTING:
             return
         worker.state = READY
+        worker.kill_at = None
+        if worker.replaces is not None:
+            self._replaced(worker, worker.replaces)
         generation = [each for each in self._workers if each.generation == worker.generation]
         if len(generation) < self._config.workers or any(e.state != READY for e in generation):
             return
@@ -156,6 +198,7 @@ class Supervisor:
             self._announce(
                 Announcement(urls, count, report.loop, self._application, report.details)
             )
+            self._say_ready()
         if worker.generation == self._next:
             self._promote(worker.generation)
 
@@ -166,7 +209,12 @@ class Supervisor:
         log_event(server_log, logging.INFO, "reloaded", generation=generation)
         for worker in self._workers:
             if worker.generation != generation:
-                self._dismiss(worker)
+                self._dismiss(worker, replaced=True)
+        self._say_ready()
+
+    def _say_ready(self) -> None:
+        workers = self._config.workers
+        self._notifier.ready(f"{workers} worker{'s' if workers > 1 else ''} ready")
 
     def _failed(self, worker: WorkerProcess, report: Report) -> None:
         if self._stopping or worker.state == LEAVING:
@@ -177,6 +225,8 @@ class Supervisor:
             self._stop()
         elif worker.generation == self._next:
             self._abandon_reload(report.failed, report.traceback)
+        elif worker.replaces is not None:
+            self._put_off_recycling(worker, report.failed)
         else:
             self._replace(worker, reason=report.failed)
 
@@ -188,6 +238,32 @@ class Supervisor:
                 self._dismiss(worker)
         fields = {"traceback": traceback} if traceback else {}
         log_event(server_log, logging.ERROR, "reload_failed", reason=reason, **fields)
+        self._say_ready()
+
+    # Recycling -----------------------------------------------------------------------------------
+
+    def _recycle(self) -> None:
+        """Start a successor of a spent worker, unless one of any worker is on its way."""
+        if self._stopping or self._next is not None:
+            return
+        if self._restarts or any(worker.state == STARTING for worker in self._workers):
+            return
+        worker = next((each for each in self._workers if each.spent and each.state == READY), None)
+        if worker is not None:
+            fields = {"pid": worker.pid, "reason": worker.spent}
+            log_event(server_log, logging.INFO, "recycling", **fields)
+            self._spawn(worker.generation, replaces=worker)
+
+    def _replaced(self, worker: WorkerProcess, old: WorkerProcess) -> None:
+        worker.replaces = None
+        if old.state == READY:
+            self._dismiss(old, replaced=True)
+
+    def _put_off_recycling(self, worker: WorkerProcess, reason: str) -> None:
+        """A successor does not start: the spent worker stays for now."""
+        worker.replaces = None
+        self._recycle_at = time.monotonic() + _RECYCLE_DELAY
+        log_event(server_log, logging.ERROR, "recycling_failed", reason=reason)
 
     # Ending --------------------------------------------------------------------------------------
 
@@ -197,6 +273,7 @@ class Supervisor:
         if worker.control in self._selector.get_map():
             self._selector.unregister(worker.control)
         worker.control.close()
+        self._board.leave(worker.slot)
         if worker.state == LEAVING or self._stopping:
             return
         reason = worker.cause_of_death()
@@ -206,8 +283,17 @@ class Supervisor:
             self._stop()
         elif worker.generation == self._next:
             self._abandon_reload(reason)
-        else:
+        elif worker.replaces is not None:
+            self._put_off_recycling(worker, reason)
+        elif not self._inherited(worker):
             self._replace(worker, reason=reason)
+
+    def _inherited(self, worker: WorkerProcess) -> bool:
+        """Whether a successor of a worker that has died is on its way already."""
+        heir = next((each for each in self._workers if each.replaces is worker), None)
+        if heir is not None:
+            heir.replaces = None
+        return heir is not None
 
     def _replace(self, worker: WorkerProcess, *, reason: str) -> None:
         """Start another worker in place of this one, after a delay that grows with the crashes."""
@@ -225,11 +311,14 @@ class Supervisor:
             restart_in=round(delay, 1),
         )
 
-    def _dismiss(self, worker: WorkerProcess) -> None:
-        """Let a worker finish and go."""
-        if worker.kill_at is None:
-            patience = self._config.drain_timeout + _SHUTDOWN_GRACE
-            worker.leave(time.monotonic() + patience)
+    def _dismiss(self, worker: WorkerProcess, *, replaced: bool = False) -> None:
+        """Let a worker finish and go. One that is starting has nothing to finish."""
+        if worker.state == READY:
+            config = self._config
+            patience = config.drain_delay + config.drain_timeout + _SHUTDOWN_GRACE
+            worker.leave(time.monotonic() + patience, replaced=replaced)
+        elif worker.state == STARTING:
+            worker.leave(time.monotonic() + _SHUTDOWN_GRACE, replaced=False)
 
     def _stop(self) -> None:
         """Let every worker finish and go; asked again, end them at once."""
@@ -238,6 +327,7 @@ class Supervisor:
                 worker.kill()
             return
         self._stopping = True
+        self._notifier.stopping()
         self._restarts.clear()
         # The workers close theirs as well, so that nobody is accepted and then left alone.
         close_all(self._sockets)
@@ -245,53 +335,18 @@ class Supervisor:
             self._dismiss(worker)
 
     def _reload(self) -> None:
-        if self._stopping or self._next is not None or not self._announced:
+        if self._stopping or not self._announced:
+            return
+        self._reload_again = self._next is not None
+        if self._reload_again:
             return
         self._next = self._generation + 1
         log_event(server_log, logging.INFO, "reloading", generation=self._next)
+        self._notifier.reloading()
         self._spawn_generation(self._next)
 
     def _reap(self) -> None:
         """SIGCHLD: every turn looks for ended workers anyway."""
-
-    # Surroundings --------------------------------------------------------------------------------
-
-    def _note(self, number: int, _frame: FrameType | None) -> None:
-        self._pending_signals.append(number)
-
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Handle signals in the select loop; the former handlers return at the end."""
-        self._wake, waker = socket.socketpair()
-        self._wake.setblocking(False)
-        waker.setblocking(False)
-        self._selector.register(self._wake, selectors.EVENT_READ)
-        former_fd = signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
-        former = {number: signal.signal(number, self._note) for number in _SIGNALS}
-        try:
-            yield
-        finally:
-            for number, handler in former.items():
-                signal.signal(number, handler)
-            signal.set_wakeup_fd(former_fd)
-            self._wake.close()
-            waker.close()
-
-    @contextlib.contextmanager
-    def _pid_file(self) -> Iterator[None]:
-        name = self._config.pid_file
-        if name is None:
-            yield
-            return
-        path = Path(name)
-        try:
-            path.write_text(f"{os.getpid()}\n", encoding="ascii")
-        except OSError as error:
-            raise StartupFailed(f"Cannot write the pid file {name}: {error.strerror}.") from error
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
 
 
 _ON_SIGNAL: dict[int, Callable[[Supervisor], None]] = {

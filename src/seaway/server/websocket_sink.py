@@ -8,16 +8,16 @@ What must not: ASGI and the handshake (`websocket_stream`), frames (`seaway.prot
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from seaway.exceptions import CloseCode
 from seaway.protocol.events import Close, Event, Message, MessageViolation, Ping, Pong
 from seaway.protocol.websocket.connection import WebSocketConnection
+from seaway.server.access import log_websocket
 from seaway.server.context import Context
 from seaway.server.handoff import Handler
-from seaway.server.logs import access_log, log_event
+from seaway.server.replies import restart_reason
 from seaway.server.socket_sink import CLOSED, CLOSING, FAILED, OPEN, SocketSink
 
 
@@ -162,7 +162,7 @@ class WebSocketSink(SocketSink):
             self.deadline = self._context.now + config.ping_interval
 
     def drain(self) -> None:
-        self.close(CloseCode.SERVICE_RESTART, "service restart")
+        self.close(CloseCode.SERVICE_RESTART, restart_reason(self._context.config))
 
     # The access log ------------------------------------------------------------------------------
 
@@ -172,17 +172,8 @@ class WebSocketSink(SocketSink):
 
     def _log_access(self, entry: tuple[str, str, float]) -> None:
         path, client, started = entry
-        seconds = round(self._context.loop.time() - started, 1)
-        code = self._own_code or self._code
-        log_event(
-            access_log,
-            logging.INFO,
-            "websocket",
-            path=path,
-            code=int(code),
-            seconds=seconds,
-            client=client,
-        )
+        seconds = self._context.loop.time() - started
+        log_websocket(self._context, path, client, int(self._own_code or self._code), seconds)
 
 
 _ON_EVENT: dict[type[Event], Callable[[WebSocketSink, Any], None]] = cast(

@@ -23,9 +23,10 @@ from seaway.protocol.websocket.handshake import (
     accept,
     read_request,
 )
+from seaway.server.access import client_of, log_refusal, path_of, wanted
 from seaway.server.asgi_types import ClientDisconnected, Message, Scope
 from seaway.server.handoff import EXTENSION, Handler, Sink
-from seaway.server.logs import access_log, log_event, server_log
+from seaway.server.logs import log_event, server_log
 from seaway.server.scope import websocket_scope
 from seaway.server.websocket_inbox import Inbox
 from seaway.server.websocket_sink import WebSocketSink
@@ -165,20 +166,13 @@ class WebSocketStream:
         self._connection = None
 
     def _log_failure(self, event: str, error: BaseException | None = None) -> None:
-        log_event(server_log, logging.ERROR, event, error, method="WEBSOCKET", path=self._path())
-
-    def _path(self) -> str:
-        return self._request.target.partition(b"?")[0].decode("latin-1")
-
-    def _client(self) -> str:
-        connection = self._connection
-        return connection.client[0] if connection and connection.client else "unix"
+        path = path_of(self._request)
+        log_event(server_log, logging.ERROR, event, error, method="WEBSOCKET", path=path)
 
     def _log_refusal(self, status: int) -> None:
-        if self._context.config.access_log:
-            path, client = self._path(), self._client()
-            event = "websocket_refused"
-            log_event(access_log, logging.INFO, event, path=path, status=status, client=client)
+        if wanted(self._context, self._request):
+            client = self._connection.client if self._connection else None
+            log_refusal(self._context, self._request, client, status)
 
     async def receive(self) -> Message:
         """ASGI's receive: connect, messages, disconnect."""
@@ -236,8 +230,9 @@ class WebSocketStream:
         websocket = WebSocketConnection(config.max_message_bytes, deflate)
         sink = WebSocketSink(self._context, transport, websocket, self._inbox)
         self._inbox.sink = sink
-        if config.access_log:
-            sink.log_at_close(self._path(), self._client())
+        if wanted(self._context, self._request):
+            client = client_of(self._context, self._request, connection.client)
+            sink.log_at_close(path_of(self._request), client)
         self._state = _OPEN
         early = connection.hand_over(sink)
         self._connection = None

@@ -1,13 +1,15 @@
 """A worker process: ``python -m seaway.server.worker FD``, started by the supervisor.
 
 What lives here: the conversation with the supervisor over one socket, one JSON object a line:
-an `Order` to the worker, a `Report` back. The end of that socket says that the supervisor is gone.
+an `Order` to the worker, `Report`s back, and perhaps a `Farewell`. The end of that socket says that
+the supervisor is gone.
 What must not: anything that `run` does in one process as well.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import gc
 import os
@@ -18,30 +20,48 @@ import sys
 import msgspec
 
 from seaway.exceptions import ConfigurationError
-from seaway.server import logs
+from seaway.server import logs, recycling
 from seaway.server.application import Announcement, StartupFailed, load
+from seaway.server.board import Board
 from seaway.server.config import ServerConfig
+from seaway.server.context import Context
+from seaway.server.recycling import Recycling
 from seaway.server.run import Runner
 
 
 class Order(msgspec.Struct, frozen=True):
-    """What a worker is to serve: ``fds`` are bound sockets that it inherits."""
+    """What a worker is to serve: ``fds`` are bound sockets that it inherits, and ``board`` is the
+    descriptor of the `Board`, where ``slot`` is its own; -1 for none."""
 
     application: str
     config: ServerConfig
     fds: list[int]
+    board: int = -1
+    slot: int = 0
+
+    @property
+    def inherited(self) -> list[int]:
+        """Every descriptor that the worker gets."""
+        return [*self.fds, self.board] if self.board >= 0 else self.fds
+
+
+class Farewell(msgspec.Struct, frozen=True):
+    """Another worker has taken this one's place: finish what was begun, and go."""
+
+    generation: int
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What became of it: either ``failed`` is said, or the worker is ready."""
+    """What became of it: ``failed`` to start; or ready; or, later, ``spent`` and to be replaced."""
 
     loop: str = ""
     details: list[str] = []
     failed: str = ""
     traceback: str = ""
+    spent: str = ""
 
 
-def send_line(control: socket.socket, message: Order | Report) -> None:
+def send_line(control: socket.socket, message: Order | Report | Farewell) -> None:
     """Send one message, blocking."""
     control.sendall(msgspec.json.encode(message) + b"\n")
 
@@ -70,7 +90,10 @@ def serve(control: socket.socket, order: Order) -> None:
         send_line(control, Report(loop=announcement.loop, details=details))
 
     sockets = [socket.socket(fileno=fd) for fd in order.fds]
-    runner = Runner(app, order.config, announce=report, sockets=sockets)
+    board = Board(order.board, order.slot) if order.board >= 0 else None
+    runner = Runner(app, order.config, announce=report, sockets=sockets, board=board)
+    if recycling.wanted(order.config):
+        runner.on_sweep = Watch(order.config, control)
 
     def watch(loop: asyncio.AbstractEventLoop) -> None:
         # The terminal's Ctrl-C reaches the whole process group: the supervisor decides.
@@ -82,9 +105,40 @@ def serve(control: socket.socket, order: Order) -> None:
 
 
 def _lost(loop: asyncio.AbstractEventLoop, runner: Runner, control: socket.socket) -> None:
-    """The supervisor sends nothing after the order: what can be read is the end."""
+    """A `Farewell` from the supervisor, or its end."""
+    try:
+        data = control.recv(65536)
+    except OSError:
+        data = b""
+    if data:
+        runner.replaced()
+        return
     loop.remove_reader(control.fileno())
     runner.stop_soon()
+
+
+class Watch:
+    """Reports, once, that this worker should be replaced; again if nothing comes of it."""
+
+    #: Seconds until the report is repeated: a replacement may fail to start.
+    AGAIN = 60.0
+
+    def __init__(self, config: ServerConfig, control: socket.socket) -> None:
+        self._config = config
+        self._control = control
+        self._recycling: Recycling | None = None
+        self._not_before = 0.0
+
+    def __call__(self, context: Context) -> None:
+        if self._recycling is None:
+            self._recycling = Recycling(self._config, context)
+        if context.draining or context.now < self._not_before:
+            return
+        if reason := self._recycling.reason():
+            self._not_before = context.now + self.AGAIN
+            # The supervisor's end is noticed elsewhere.
+            with contextlib.suppress(OSError):
+                send_line(self._control, Report(spent=reason))
 
 
 def main() -> int:
@@ -99,7 +153,7 @@ def main() -> int:
     order = receive_order(control)
     if order is None:
         return 1
-    for fd in order.fds:
+    for fd in order.inherited:
         os.set_inheritable(fd, False)
     try:
         serve(control, order)

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from seaway.server.worker import Order, Report, send_line
+from seaway.server.worker import Farewell, Order, Report, send_line
 
 STARTING, READY, LEAVING = "starting", "ready", "leaving"
 
@@ -30,23 +30,30 @@ class WorkerProcess:
         "control",
         "generation",
         "kill_at",
+        "replaces",
         "silent",
+        "slot",
+        "spent",
         "started_at",
         "state",
     )
 
     def __init__(self, order: Order, generation: int) -> None:
         self.generation = generation
+        self.slot = order.slot
         self.state = STARTING
         self.started_at = time.monotonic()
-        #: When it is killed if it has not ended by itself.
+        #: Why it should be replaced, by its own judgement; and whom it is to replace.
+        self.spent = ""
+        self.replaces: WorkerProcess | None = None
+        #: When it is killed if it is not ready, or has not ended, by itself.
         self.kill_at: float | None = None
         #: Whether it has closed its end of the socket.
         self.silent = False
         self._received = bytearray()
         self.control, theirs = socket.socketpair()
         with theirs:
-            self._process = _start(theirs.fileno(), order.fds)
+            self._process = _start(theirs.fileno(), order.inherited)
         # A worker that has died by now is found dead by `has_ended`.
         with contextlib.suppress(OSError):
             send_line(self.control, order)
@@ -86,10 +93,18 @@ class WorkerProcess:
                 return f"killed by signal {-status}"
         return f"exit status {status}"
 
-    def leave(self, kill_at: float) -> None:
-        """Ask it to finish what it has begun and end; it has until ``kill_at``."""
+    def leave(self, kill_at: float, *, replaced: bool) -> None:
+        """Ask it to finish what it has begun and end; it has until ``kill_at``.
+
+        :param replaced: another has taken its place; the server as a whole goes on.
+        """
+        was_ready = self.state == READY
         self.state = LEAVING
         self.kill_at = kill_at
+        if replaced and was_ready:
+            with contextlib.suppress(OSError):
+                send_line(self.control, Farewell(self.generation))
+                return
         self._process.terminate()
 
     def kill(self) -> None:

@@ -7,11 +7,14 @@ What must not: anything that the server's own sink does differently for its call
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from seaway.server.handoff import Framing, Handler
+
+logger = logging.getLogger("seaway.connections")
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
@@ -30,7 +33,8 @@ class RelaySink:
     """Queues what is written and sends it in order. One task per connection: ASGI's price."""
 
     __slots__ = (
-        "_close", "_handler", "_reading", "_size", "_waiting", "_wake", "framing", "writable",
+        "_close", "_deaf", "_handler", "_listening", "_reading", "_size", "_waiting", "_wake",
+        "framing", "writable",
     )  # fmt: skip
 
     def __init__(self, handler: Handler) -> None:
@@ -42,6 +46,8 @@ class RelaySink:
         self._reading = asyncio.Event()
         self._reading.set()
         self._close: tuple[int, str] | None = None
+        self._listening = asyncio.timeout(None)
+        self._deaf = asyncio.Event()
         self.writable = True
 
     def write(self, frame: bytes) -> None:
@@ -69,12 +75,19 @@ class RelaySink:
         writer = asyncio.get_running_loop().create_task(self._write(send))
         code, reason = 1006, ""
         try:
-            code, reason = await self._read(receive)
+            async with self._listening:
+                code, reason = await self._read(receive)
+        except TimeoutError:
+            # We close: what the peer answers is not awaited.
+            code, reason = self._close or (code, reason)
         finally:
             self.writable = False
+            self._deaf.set()
             if self._close is None:
                 writer.cancel()
             await asyncio.wait([writer])
+            if not writer.cancelled() and (error := writer.exception()) is not None:
+                logger.debug("a client has gone before it had everything: %r", error)
             self._handler.on_close(code, reason)
 
     async def _read(self, receive: Receive) -> tuple[int, str]:
@@ -100,5 +113,12 @@ class RelaySink:
                     self._handler.on_writable()
             if self._close is not None:
                 code, reason = self._close
+                await self._stop_listening()
                 await send({"type": "websocket.close", "code": code, "reason": reason})
                 return
+
+    async def _stop_listening(self) -> None:
+        """granian 2.8 sends no close frame while the application waits in ``receive``."""
+        if not self._deaf.is_set():
+            self._listening.reschedule(asyncio.get_running_loop().time())
+            await self._deaf.wait()

@@ -1,0 +1,1 @@
+"""Soaks: the server under load while something is done to it, with every answer counted."""

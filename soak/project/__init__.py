@@ -1,0 +1,1 @@
+"""The Django project that is served while it is reloaded."""
