@@ -92,7 +92,7 @@ def stream_error(peer: Peer, stream: int, *codes: int) -> None:
 
     def wanted(each: object) -> bool:
         kind, of, code = each.kind, each.stream, each.code  # type: ignore[attr-defined]
-        return kind == GOAWAY or (kind == RST_STREAM and of == stream and code != 0)
+        return bool(kind == GOAWAY or (kind == RST_STREAM and of == stream and code != 0))
 
     found = peer.until(wanted)[-1]
     assert found.code in codes, f"{found.code}, not {codes}"
