@@ -460,6 +460,26 @@ async def test_an_encoding_that_fails_does_not_stop_the_hub(hall: Hall) -> None:
     await until(lambda: "2:b" in ann.said)
 
 
+async def test_an_outlet_that_raises_does_not_stop_the_hub(hall: Hall) -> None:
+    class Broken(Outlet):
+        def write(self, frame: bytes) -> None:
+            raise RuntimeError("not as agreed")
+
+    broken = await hall.join(Broken())
+    await hall.layer.publish("halls/2", b"x")
+    other = Outlet()
+    there = await hall.hub.subscribe("halls/2", other, hall.words, replayable=True)
+    hall.hub.activate(there)
+    await hall.publish("a")
+    await hall.layer.publish("halls/2", b"y")
+    await until(lambda: other.said == ["2:y"])
+    hall.hub.unsubscribe(broken)
+    ann = Outlet()
+    await hall.join(ann)
+    await hall.publish("b")
+    await until(lambda: ann.said == ["2:b"])
+
+
 async def test_presence_changes_are_joined_and_reach_the_live(hall: Hall) -> None:
     ann = Outlet()
     await hall.join(ann)

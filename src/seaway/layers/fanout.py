@@ -1,7 +1,7 @@
 """The hot path: one batch of a stream to all its live subscribers.
 
-What lives here: from an accepted publication to ``lane.write`` and ``outlet.write``, and giving way
-to the loop.
+What lives here: from an accepted publication to ``batch.write`` and ``outlet.write``, and giving
+way to the loop.
 What must not: anything that awaits, and anything per subscriber but one check and one call.
 """
 
@@ -59,11 +59,17 @@ class FanOut:
     def _turn(self, work: Iterator[None]) -> None:
         """Deliver until all is delivered or the turn is over; then go on in the next turn."""
         deadline = time.monotonic() + TURN_SECONDS
-        for _ in work:
-            if time.monotonic() >= deadline:
-                self._loop.call_soon(self._turn, work)
-                return
+        try:
+            for _ in work:
+                if time.monotonic() >= deadline:
+                    self._loop.call_soon(self._turn, work)
+                    return
+        except Exception:
+            # Outlets do not raise; if one does, it must not make this process deaf for good.
+            logger.exception("a delivery was cut short; who did not get it sees a hole")
         self._working = False
+        if self._dirty:
+            self._begin()
 
     def _deliver(self) -> Iterator[None]:
         while self._dirty:
