@@ -1,7 +1,7 @@
 """One client of topics: what it asks, what it is answered, and what its going leaves behind."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -15,6 +15,7 @@ from seaway.dialects.seaway import DIALECT
 from seaway.server.handoff import Framing
 from seaway.transports.relay import line_frame
 from tests.connections.topics import Gate, Plain, Room
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -57,12 +58,6 @@ class Client:
     async def answer(self, number: int) -> dict[str, Any]:
         await until(lambda: any(m.get("id") == number for m in self.line.messages))
         return next(m for m in self.line.messages if m.get("id") == number)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110  the condition is what others can see
-            await asyncio.sleep(0.001)
 
 
 @pytest.fixture

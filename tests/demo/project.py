@@ -12,25 +12,13 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2] / "examples" / "seatmap"
 #: Seconds that anything may take before a test gives up; far more than it needs.
 PATIENCE = 20.0
-
-
-def wait_for(condition: Callable[[], Any], what: str) -> Any:
-    """Poll until the condition is true and return what it returned."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.02)
-    raise AssertionError(f"{what} did not happen within {PATIENCE} s.")
 
 
 class Project:

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from tests.demo.conftest import Window, Windows, missing
-from tests.demo.project import Project, Server, wait_for
+from tests.demo.project import Project, Server
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.browser
 if missing():

@@ -1,7 +1,7 @@
 """The hub over a real memory layer: who gets what, once and in order, or is told that it missed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
@@ -12,6 +12,7 @@ from seaway.layers.hub import Hub
 from seaway.layers.memory import MemoryLayer
 from seaway.layers.store import Store
 from seaway.layers.stream import RECENT_EVENTS, State, Subscription
+from tests.waiting import until
 
 TOPIC = "halls/1"
 KEPT = History(size=1000, seconds=60)
@@ -158,12 +159,6 @@ async def hall() -> AsyncIterator[Hall]:
 
 def state_of(subscription: Subscription) -> str:
     return subscription.state.name
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110  the condition is what others can see
-            await asyncio.sleep(0.001)
 
 
 async def test_subscribers_get_events_in_order(hall: Hall) -> None:

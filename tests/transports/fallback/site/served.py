@@ -7,6 +7,7 @@ What must not: the transports' protocols.
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import json
 import os
@@ -15,12 +16,12 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import seaway
+from tests import waiting
 
 ROOT = Path(__file__).resolve().parents[4]
 SOURCE = Path(seaway.__file__).parent.parent
@@ -33,15 +34,7 @@ SEAWAY = (
 PATIENCE = 30.0
 
 
-def wait_for(condition: Callable[[], Any], what: str) -> Any:
-    """Poll until the condition is true and return what it returned."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.01)
-    raise AssertionError(f"{what} did not happen within {PATIENCE} s.")
+wait_for = functools.partial(waiting.wait_for, patience=PATIENCE)
 
 
 class Line:
