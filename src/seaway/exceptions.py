@@ -7,6 +7,7 @@ The tree; each class says whose fault it is::
 
     SeawayError
     ├── ConfigurationError      the operator: a setting, an address, a missing file
+    │   └── InvalidChannelLayerError  a consumer's layer is not configured, or lacks groups
     ├── SyncCallInLoop          the caller: a synchronous call where an event loop is running
     ├── ResponseError           the application: a response that HTTP cannot carry
     ├── ProtocolError           the peer: bytes that break a protocol
@@ -16,6 +17,11 @@ The tree; each class says whose fault it is::
     │   ├── InvalidName         the caller: a topic or member name that is not legal
     │   ├── UnencodablePayload  the publisher: a payload that JSON cannot carry
     │   └── PayloadTooLarge     the publisher: a payload over the limit
+    ├── StopConsumer            a consumer says that it has ended
+    ├── AcceptConnection        a consumer accepts, from anywhere inside ``connect``
+    ├── DenyConnection          a consumer refuses, from anywhere inside ``connect``
+    ├── RequestAborted          the peer: gone before its request was whole
+    │   └── RequestTimeout      the peer: too slow with its request
     └── TopicError              answered to the client as ``code`` and ``message``
         ├── UnknownTopic        no route leads to this name
         ├── NotJoined           a call or a leave for a topic that was not joined
@@ -41,6 +47,10 @@ class SeawayError(Exception):
 
 class ConfigurationError(SeawayError):
     """The operator's fault. The message is one line, fit to be shown without a traceback."""
+
+
+class InvalidChannelLayerError(ConfigurationError, ValueError):
+    """A consumer needs a channel layer that is not configured, or groups that it has not got."""
 
 
 class SyncCallInLoop(SeawayError, RuntimeError):
@@ -94,6 +104,26 @@ class UnencodablePayload(LayerError, TypeError):
 
 class PayloadTooLarge(LayerError, ValueError):
     """The publisher's payload is over the limit. Nothing was published."""
+
+
+class StopConsumer(SeawayError):
+    """Raise it in a consumer's handler when the consumer has ended. Not an error."""
+
+
+class AcceptConnection(SeawayError):
+    """Raise it inside ``connect`` to accept the connection. Not an error."""
+
+
+class DenyConnection(SeawayError):
+    """Raise it inside ``connect`` to refuse the connection. Not an error."""
+
+
+class RequestAborted(SeawayError):
+    """The client has gone before its request was whole."""
+
+
+class RequestTimeout(RequestAborted):
+    """The client was too slow with its request."""
 
 
 class TopicError(SeawayError):
