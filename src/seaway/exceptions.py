@@ -106,6 +106,10 @@ class PayloadTooLarge(LayerError, ValueError):
     """The publisher's payload is over the limit. Nothing was published."""
 
 
+#: The Channels API's name for it.
+MessageTooLarge = PayloadTooLarge
+
+
 class StopConsumer(SeawayError):
     """Raise it in a consumer's handler when the consumer has ended. Not an error."""
 

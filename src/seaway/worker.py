@@ -28,6 +28,10 @@ class Worker:
         self.channels = channels
         self.channel_layer = channel_layer
 
+    def run(self) -> None:
+        """`serve` in an event loop of its own."""
+        asyncio.run(self.serve())
+
     async def serve(self) -> None:
         """Work until cancelled, or until an application fails.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 from typing import Any
 
+from django.apps import apps
 from django.contrib import auth
 from django.http import HttpRequest
 
@@ -74,6 +75,8 @@ def _session_of(scope: Scope) -> Any:
 
 def find_user(scope: Scope, session: Any) -> Any:
     """`get_user` for synchronous code."""
+    if not apps.is_installed("django.contrib.auth"):
+        return anonymous()
     kept = session if scope.get("type") == "http" else _SameKey(session)
     return auth.get_user(_request_of(scope, kept))
 

@@ -46,6 +46,10 @@ def _take_of(consumer: AsyncConsumer, scope: Scope) -> Any:
     return handoff["take"] if handoff.get("via") is consumer and is_ours(consumer) else None
 
 
+#: Scope types with a client at the other end: what it has sent goes when it goes.
+_CLIENTS = frozenset({"http", "websocket"})
+
+
 class AsgiCarrier:
     """ASGI's receive and send: two tasks while it lasts."""
 
@@ -93,15 +97,17 @@ class AsgiCarrier:
     async def _read(self) -> None:
         run = self._run
         loop = asyncio.get_running_loop()
+        # What is taken from a channel of `runworker` must not be lost with a consumer that stops.
+        one_by_one = run.consumer.scope["type"] not in _CLIENTS
         try:
-            while True:
+            while not run.ended:
                 message = await self._receive()
                 if message["type"] in LAST_TYPES:
                     self._gone = True
                 run.hear(message)
                 if self._gone:
                     return
-                while run.backlog >= READ_AHEAD:
+                while run.backlog >= READ_AHEAD or (one_by_one and run.busy):
                     run.paused = True
                     await self._gate.wait(loop)
         except Exception as error:  # noqa: BLE001 - the server's receive has failed: so has the run

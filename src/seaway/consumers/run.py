@@ -127,6 +127,11 @@ class Run:
         self._append({"type": _SHUTDOWN, "reason": reason}, wire=True)
 
     @property
+    def busy(self) -> bool:
+        """Whether a message is handled or waits."""
+        return self._inbox is not None
+
+    @property
     def backlog(self) -> int:
         """How many messages wait."""
         return 0 if self._inbox is None else len(self._inbox)
@@ -186,6 +191,9 @@ class Run:
         finally:
             self._task = None
             self._inbox = None
+            if self.paused:
+                self.paused = False
+                self.carrier.eased()
             if self.ended:
                 self.carrier.end(self.error)
 

@@ -24,7 +24,10 @@ class ApplicationCommunicator:
 
     :param application: an ASGI application.
     :param scope: its scope.
+    :cvar patience: seconds that methods wait which are called without a ``timeout``.
     """
+
+    patience: float = 1.0
 
     def __init__(self, application: Any, scope: dict[str, Any]) -> None:
         self.application = application
@@ -49,7 +52,7 @@ class ApplicationCommunicator:
         self._raise_failure()
         await self.input_queue.put(message)
 
-    async def receive_output(self, timeout: float = 1) -> dict[str, Any]:
+    async def receive_output(self, timeout: float | None = None) -> dict[str, Any]:
         """The application's next message.
 
         :raises TimeoutError: none came in time, or the application has ended without another.
@@ -57,6 +60,7 @@ class ApplicationCommunicator:
         """
         if not self.output_queue.empty():
             return self.output_queue.get_nowait()
+        timeout = self.patience if timeout is None else timeout
         getter = asyncio.get_running_loop().create_task(self.output_queue.get())
         try:
             await asyncio.wait(
@@ -86,12 +90,12 @@ class ApplicationCommunicator:
             await asyncio.sleep(min(interval, left))
         return False
 
-    async def wait(self, timeout: float = 1) -> None:
-        """Wait for the application's end; after ``timeout`` seconds it is cancelled.
+    async def wait(self, timeout: float | None = None) -> None:
+        """Wait for the application's end; at the time-out it is cancelled.
 
         :raises Exception: what the application has failed with.
         """
-        await asyncio.wait({self.future}, timeout=timeout)
+        await asyncio.wait({self.future}, timeout=self.patience if timeout is None else timeout)
         if not self.future.done():
             await _cancelled(self.future)
         with contextlib.suppress(asyncio.CancelledError):

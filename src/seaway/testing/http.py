@@ -46,7 +46,7 @@ class HttpCommunicator(ApplicationCommunicator):
         self.body = body
         self.sent_request = False
 
-    async def get_response(self, timeout: float = 1) -> dict[str, Any]:
+    async def get_response(self, timeout: float | None = None) -> dict[str, Any]:
         """Send the request, once, and wait for the response.
 
         :returns: ``status``, ``headers`` (pairs of bytes, sorted) and ``body``.

@@ -48,7 +48,7 @@ class WebsocketCommunicator(ApplicationCommunicator):
         super().__init__(application, scope)
         self.response_headers: Any = None
 
-    async def connect(self, timeout: float = 1) -> tuple[bool, Any]:
+    async def connect(self, timeout: float | None = None) -> tuple[bool, Any]:
         """Open the connection: ``(True, subprotocol)``, or ``(False, close code)`` if refused."""
         await self.send_input({"type": "websocket.connect"})
         answer = await self.receive_output(timeout)
@@ -76,7 +76,7 @@ class WebsocketCommunicator(ApplicationCommunicator):
         """Send something as JSON."""
         await self.send_to(text_data=json.dumps(data))
 
-    async def receive_from(self, timeout: float = 1) -> Any:
+    async def receive_from(self, timeout: float | None = None) -> Any:
         """The application's next message, str or bytes.
 
         :raises AssertionError: it did something else instead, such as closing the connection.
@@ -93,14 +93,14 @@ class WebsocketCommunicator(ApplicationCommunicator):
         require(isinstance(data, bytes), f"Binary frame payload is not bytes, it is {type(data)}")
         return data
 
-    async def receive_json_from(self, timeout: float = 1) -> Any:
+    async def receive_json_from(self, timeout: float | None = None) -> Any:
         """The application's next message, a text, decoded."""
         payload = await self.receive_from(timeout)
         text = isinstance(payload, str)
         require(text, f"JSON data is not a text frame, it is {type(payload)}")
         return json.loads(payload)
 
-    async def disconnect(self, code: int = 1000, timeout: float = 1) -> None:
+    async def disconnect(self, code: int = 1000, timeout: float | None = None) -> None:
         """Close the connection from the client's side, and wait for the application's end.
 
         Nothing if the application has ended already.
