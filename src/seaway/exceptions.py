@@ -13,7 +13,9 @@ The tree; each class says whose fault it is::
     │   └── BadMessage          the peer: a well-framed message that its dialect does not know
     ├── LayerError              the layer
     │   ├── LayerUnavailable    the engine cannot be reached in time
-    │   ├── InvalidName         the caller: a topic or member name that is not legal
+    │   ├── InvalidName         the caller: a topic, channel or member name that is not legal
+    │   ├── ChannelFull         the sender: as many messages wait as the channel may hold
+    │   ├── ChannelClosed       the sender or receiver: the channel was closed
     │   ├── UnencodablePayload  the publisher: a payload that JSON cannot carry
     │   └── PayloadTooLarge     the publisher: a payload over the limit
     └── TopicError              answered to the client as ``code`` and ``message``
@@ -85,7 +87,15 @@ class LayerUnavailable(LayerError):
 
 
 class InvalidName(LayerError, ValueError):
-    """A topic or member name that is not legal. The message says what is."""
+    """A topic, channel or member name that is not legal. The message says what is."""
+
+
+class ChannelFull(LayerError):
+    """The channel holds as many messages as it may. Nothing was sent; the sender may wait."""
+
+
+class ChannelClosed(LayerError):
+    """The channel was closed: nothing more can be sent, and all that was sent is received."""
 
 
 class UnencodablePayload(LayerError, TypeError):
