@@ -7,6 +7,7 @@ The tree; each class says whose fault it is::
 
     SeawayError
     ├── ConfigurationError      the operator: a setting, an address, a missing file
+    │   └── InvalidChannelLayerError    the operator: an entry of CHANNEL_LAYERS
     ├── SyncCallInLoop          the caller: a synchronous call where an event loop is running
     ├── ResponseError           the application: a response that HTTP cannot carry
     ├── ProtocolError           the peer: bytes that break a protocol
@@ -16,6 +17,7 @@ The tree; each class says whose fault it is::
     │   ├── InvalidName         the caller: a topic, channel or member name that is not legal
     │   ├── ChannelFull         the sender: as many messages wait as the channel may hold
     │   ├── ChannelClosed       the sender or receiver: the channel was closed
+    │   ├── NotThisProcess      the receiver: the channel lives in another process
     │   ├── UnencodablePayload  the publisher: a payload that JSON cannot carry
     │   └── PayloadTooLarge     the publisher: a payload over the limit
     └── TopicError              answered to the client as ``code`` and ``message``
@@ -43,6 +45,10 @@ class SeawayError(Exception):
 
 class ConfigurationError(SeawayError):
     """The operator's fault. The message is one line, fit to be shown without a traceback."""
+
+
+class InvalidChannelLayerError(ConfigurationError, ValueError):
+    """The operator's fault: an entry of the setting ``CHANNEL_LAYERS`` is wrong."""
 
 
 class SyncCallInLoop(SeawayError, RuntimeError):
@@ -96,6 +102,10 @@ class ChannelFull(LayerError):
 
 class ChannelClosed(LayerError):
     """The channel was closed: nothing more can be sent, and all that was sent is received."""
+
+
+class NotThisProcess(LayerError, AssertionError):
+    """The caller receives from a channel that lives in another process, which alone can."""
 
 
 class UnencodablePayload(LayerError, TypeError):
