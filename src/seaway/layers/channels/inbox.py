@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -102,6 +103,14 @@ class Inbox(Generic[T]):
             except RuntimeError:  # its loop has ended, and it with it
                 self.unsubscribe()
         return True
+
+    def give_back(self, item: T) -> None:
+        """Put what a receiver took, and was cancelled with, at the head of the line."""
+        with self._lock:
+            if self._items is None:
+                self._items = deque()
+            self._items.appendleft((math.inf, item))
+            self._wake()
 
     def _wake(self) -> None:
         """Wake one receiver whose loop still runs."""

@@ -16,7 +16,7 @@ import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from seaway.exceptions import LayerUnavailable, NotThisProcess
+from seaway.exceptions import ChannelFull, LayerUnavailable, NotThisProcess
 from seaway.layers.base import Layer
 from seaway.layers.channels.base import Capacities
 from seaway.layers.channels.inbox import Inbox
@@ -80,7 +80,10 @@ class ChannelLayer(LocalChannels):
         if names.is_mine(channel):
             await self._do(lambda node: _later(node, channel, data, delay))
         elif names.is_plain(channel):
-            await self._do(lambda node: node.send_queue(channel, data, delay))
+            try:
+                await self._do(lambda node: node.send_queue(channel, data, delay))
+            except ChannelFull:
+                raise self._full(channel) from None
         else:
             await self._do(lambda node: node.send_away(channel, data, delay))
         self._tally.count("sent")

@@ -120,8 +120,12 @@ class LocalChannels(BaseChannelLayer):
         """Into a mailbox of this process, or ChannelFull."""
         self._inboxes.clean_expired()
         if not self._inboxes.offer(self._inboxes.open(channel), data):
-            raise ChannelFull(f"The channel {channel} holds {self.get_capacity(channel)} messages.")
+            raise self._full(channel)
         self._tally.count("sent")
+
+    def _full(self, channel: str) -> ChannelFull:
+        capacity = self.get_capacity(channel)
+        return self.ChannelFull(f"The channel {channel} holds {capacity} messages already.")
 
     def _went_unread(self, inbox: Inbox[bytes], number: int) -> None:
         # Nobody reads it, so its owner is gone: as a member it would fill up again and again.

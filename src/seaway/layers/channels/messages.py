@@ -25,6 +25,15 @@ decode_message: Callable[[bytes], Message] = msgspec.msgpack.Decoder(dict[str, A
 
 _SCALARS = frozenset({str, int, float, bool, bytes, type(None)})
 _KEYS = frozenset({str, int})
+#: What a subclass is at heart. Not ``str(value)``: a class may have its own idea of that.
+_BASES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
+    (str, str.__str__),
+    (int, int.__int__),
+    (float, float.__float__),
+    (bytes, lambda value: bytes(memoryview(value))),
+    (bytearray, bytes),
+    (memoryview, bytes),
+)
 
 
 def encode_message(message: Message) -> bytes:
@@ -75,11 +84,9 @@ def _plain(value: Any, path: str) -> Any:
         return {_key(key, path): _plain(item, f"{path}[{key!r}]") for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item, f"{path}[{index}]") for index, item in enumerate(value)]
-    for base in (str, int, float, bytes):
+    for base, plain in _BASES:
         if isinstance(value, base):
-            return base.__new__(base, value)
-    if isinstance(value, (bytearray, memoryview)):
-        return bytes(value)
+            return plain(value)
     raise UnencodablePayload(
         f"{path} is of type {type(value).__name__}, which a channel layer does not carry. "
         "Send strings, bytes, numbers, booleans, None, lists and dicts."

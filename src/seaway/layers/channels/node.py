@@ -131,8 +131,10 @@ class Node:
     async def join(self, group: str, channel: str) -> None:
         """Make a channel a member, whoever's it is."""
         if self._names.is_mine(channel):
+            await self.peers.appear()  # who has members must be there to be asked
             await self.groups.add(group, channel)
         elif self._names.is_plain(channel):
+            await self.peers.appear()
             await self.groups.add_proxy(group, channel, lambda: self._proxy(group, channel))
         else:
             process = self._names.process_of(channel)

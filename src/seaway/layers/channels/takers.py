@@ -16,7 +16,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from seaway.exceptions import ChannelFull, LayerError, LayerUnavailable
@@ -27,6 +27,8 @@ from seaway.layers.queues import Delivery
 
 logger = logging.getLogger("seaway.channels")
 
+#: Of what nobody may refuse.
+CAPACITY = 2**31 - 1
 #: Seconds for which a message is held that a receiver is about to have.
 LEASE = 60.0
 #: A receiver that was cancelled has not tried: no message dies of that.
@@ -35,6 +37,18 @@ TRIES = 1_000_000
 LINGER_SECONDS = 0.25
 #: Seconds between attempts while the engine does not answer.
 RETRY_SECONDS = 0.5
+
+_CLOSED = "The layer was closed meanwhile."
+
+
+class _Held:
+    """A delivery on its way to a receiver; ``gone``: it was taken out of the queue for good."""
+
+    __slots__ = ("delivery", "gone")
+
+    def __init__(self, delivery: Delivery) -> None:
+        self.delivery = delivery
+        self.gone = False
 
 
 class Taker:
@@ -59,8 +73,9 @@ class Taker:
         self._spawn = spawn
         self._loop = loop
         self._lock = threading.Lock()
-        self._inbox = Inbox[Delivery](queue, 1, threading.Lock())
+        self._inbox = Inbox[_Held](queue, CAPACITY, threading.Lock())
         self._receivers = 0
+        self._troubled = False
         self._taken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -68,21 +83,42 @@ class Taker:
         """The next message, from any loop."""
         with self._lock:
             self._receivers += 1
-        self._post(self._ensure)
         lingers = 0.0
         try:
-            delivery = await self._inbox.get()
+            self._post(self._ensure)
+            held = await self._inbox.get()
+            self._post(self._taken.set)
+            try:
+                await self._settle(held)
+            except asyncio.CancelledError:
+                held.gone = True
+                self._inbox.give_back(held)
+                raise
             lingers = LINGER_SECONDS
         finally:
             with self._lock:
                 self._receivers -= 1
             self._post(self._left, lingers)
-        self._post(self._claimed, delivery)
-        return delivery.data
+        return held.delivery.data
 
     def end(self, error: Exception) -> None:
         """Let all receivers raise ``error``."""
         self._inbox.end(error)
+
+    async def _settle(self, held: _Held) -> None:
+        """Take it out of the queue for good. Cancelled, that goes on."""
+        if held.gone:
+            return
+        if running_loop() is self._loop:
+            await asyncio.shield(self._spawn(self._acknowledge(held.delivery)))
+            return
+        work = self._acknowledge(held.delivery)
+        try:
+            handed_over = asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError:
+            work.close()
+            raise LayerUnavailable(_CLOSED) from None
+        await asyncio.shield(asyncio.wrap_future(handed_over))
 
     # On the layer's loop -------------------------------------------------------------------------
 
@@ -93,7 +129,7 @@ class Taker:
         try:
             self._loop.call_soon_threadsafe(call, *args)
         except RuntimeError:
-            raise LayerUnavailable("The layer was closed meanwhile.") from None
+            raise LayerUnavailable(_CLOSED) from None
 
     def _ensure(self) -> None:
         if self._task is None:
@@ -107,48 +143,50 @@ class Taker:
         if not self._receivers and self._task is not None:
             self._task.cancel()
 
-    def _claimed(self, delivery: Delivery) -> None:
-        self._taken.set()
-        self._spawn(self._acknowledge(delivery))
-
     async def _take(self) -> None:
         try:
             while True:
                 for delivery in await self._next():
                     self._taken.clear()
-                    self._inbox.offer(delivery, math.inf)
+                    self._inbox.offer(_Held(delivery), math.inf)
                     await self._taken.wait()
         finally:
             self._task = None
-            for delivery in self._inbox.take_all():
-                self._spawn(self._give_back(delivery))
+            for held in self._inbox.take_all():
+                self._spawn(self._give_back(held))
             if self._receivers:
                 self._ensure()  # one came while this one was being stopped
 
-    async def _next(self) -> list[Delivery]:
+    async def _next(self) -> Sequence[Delivery]:
         try:
-            return list(
-                await self._layer.receive(self._queue, wait=math.inf, lease=LEASE, tries=TRIES)
-            )
+            found = await self._layer.receive(self._queue, wait=math.inf, lease=LEASE, tries=TRIES)
         except LayerError as error:
-            logger.warning("cannot receive from %s: %s", self._queue, error)
+            if not self._troubled:  # once per outage
+                logger.warning("cannot receive from %s: %s", self._queue, error)
+            self._troubled = True
             await asyncio.sleep(RETRY_SECONDS)
-            return []
+            return ()
+        self._troubled = False
+        return found
 
     async def _acknowledge(self, delivery: Delivery) -> None:
         try:
             if await self._layer.ack(delivery):
                 return
-        except LayerError:
-            pass
+        except LayerError as error:
+            logger.debug("no receipt for a message of %s: %s", self._queue, error)
         self._tally.lost("acks_lost", self._queue)
 
-    async def _give_back(self, delivery: Delivery) -> None:
+    async def _give_back(self, held: _Held) -> None:
+        """To the queue, for another process: at its old place, or else at the end."""
+        delivery = held.delivery
         try:
-            await self._layer.nack(delivery)
+            if held.gone:
+                await self._layer.send(self._queue, delivery.data, capacity=CAPACITY)
+            else:
+                await self._layer.nack(delivery)
         except LayerError as error:
-            logger.warning("a message of %s comes back only after %d s: %s", self._queue, LEASE,
-                           error)  # fmt: skip
+            self._tally.lost("undelivered", f"{self._queue}: {error}")
 
 
 class ProxyQueue:
