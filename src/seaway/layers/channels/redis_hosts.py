@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from seaway.exceptions import ConfigurationError
 
@@ -85,9 +85,9 @@ def _from_dict(host: Mapping[str, Any]) -> str:
     for name, value in (rest.pop("sentinel_kwargs", None) or {}).items():
         query[f"sentinel_{name}"] = _text(value)
     if "address" in rest:
-        parts = urlsplit(_from_url(_text(rest.pop("address"))))
-        given = "&".join(filter(None, (parts.query, urlencode(query))))
-        address = urlunsplit(parts._replace(query=given))
+        address, _, given = _from_url(_text(rest.pop("address"))).partition("?")
+        options = "&".join(filter(None, (given, urlencode(query))))
+        address += f"?{options}" if options else ""
     else:
         address = _made(rest, query)
     if rest:
