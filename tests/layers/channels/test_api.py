@@ -412,3 +412,25 @@ async def test_a_subscriber_may_not_be_of_another_process() -> None:
             layer.subscribe("specific.other!x", print)
         with pytest.raises(AssertionError, match="which alone can receive"):
             await layer.receive("specific.other!x")
+
+
+# In memory ---------------------------------------------------------------------------------------
+
+
+async def test_channels_that_nobody_reads_go_when_another_is_read() -> None:
+    layer = InMemoryChannelLayer(expiry=0.1)
+    await layer.send("test-channel-1", {"type": "message.1"})
+    assert len(layer.channels) == 1
+    await asyncio.sleep(0.1)
+    await layer.send("test-channel-2", {"type": "message.2"})
+    assert len(layer.channels) == 2
+    assert (await soon(layer, "test-channel-2"))["type"] == "message.2"
+    assert len(layer.channels) == 0
+
+
+async def test_in_memory_there_is_no_other_process() -> None:
+    layer = InMemoryChannelLayer()
+    await layer.send("any.name!at-all", {"n": 1})
+    assert await soon(layer, "any.name!at-all") == {"n": 1}
+    with pytest.raises(TypeError, match="has no option 'hosts'"):
+        InMemoryChannelLayer(hosts=[])

@@ -331,14 +331,14 @@ class Inboxes:
             if idle and self._inboxes.get(inbox.name) is inbox:
                 del self._inboxes[inbox.name]
 
-    def clean_expired(self) -> None:
-        """Drop what is past its time. Costs nothing when nothing is.
+    def clean_expired(self, slack: float = 0.0) -> None:
+        """Drop what is past its time by more than ``slack``. Costs nothing when nothing is.
 
         Each mailbox is looked at when its first message is due, and then when what was its first
         one then is: so a message is dropped at the latest after twice its time.
         """
         clock, now = self._clock, time.monotonic()
-        while clock and clock[0][0] <= now:
+        while clock and clock[0][0] + slack <= now:
             _, inbox = clock.popleft()
             inbox.on_clock = False
             dropped = inbox.expire(now)

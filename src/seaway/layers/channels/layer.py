@@ -59,6 +59,11 @@ class ChannelLayer(LocalChannels):
         self._node: Node | None = None
         _layers.add(self)
 
+    @property
+    def client_prefix(self) -> str:
+        """This process's own part in the names of its channels."""
+        return self._names.process
+
     # Channels ------------------------------------------------------------------------------------
 
     async def send(self, channel: str, message: Message, *, delay: float = 0.0) -> None:

@@ -25,6 +25,9 @@ logger = logging.getLogger("seaway.channels")
 #: Seconds over which losses of one kind are joined to one line of the log.
 LOG_SECONDS = 1.0
 
+#: Seconds that what is past its time may stay while nobody receives at all.
+CLEAN_SLACK = 1.0
+
 #: What `Tally.lost` knows, and how the log says it.
 _LOSSES = {
     "dropped_full": "%d messages to members of groups dropped: %s",
@@ -118,7 +121,7 @@ class LocalChannels(BaseChannelLayer):
 
     def _put_local(self, channel: str, data: bytes) -> None:
         """Into a mailbox of this process, or ChannelFull."""
-        self._inboxes.clean_expired()
+        self._inboxes.clean_expired(slack=CLEAN_SLACK)
         if not self._inboxes.offer(self._inboxes.open(channel), data):
             raise self._full(channel)
         self._tally.count("sent")
