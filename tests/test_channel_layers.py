@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -219,7 +220,14 @@ def test_the_package_of_layers_knows_its_names_and_not_django() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     assert set(dir(layers)) >= {"get_channel_layer", "channel_layers", "DEFAULT_CHANNEL_LAYER"}
     with pytest.raises(AttributeError, match="has no attribute 'get_chanel_layer'"):
-        _ = layers.get_chanel_layer
+        _ = layers.get_chanel_layer  # type: ignore[attr-defined]  # that is the point
+
+
+def test_the_types_of_the_names_are_known() -> None:
+    assert layers.__file__ is not None
+    stub = Path(layers.__file__).with_suffix(".pyi").read_text(encoding="utf-8")
+    typed = {line.split()[-1]: line.split()[1] for line in stub.splitlines() if " as " in line}
+    assert typed == layers._PUBLIC  # type: ignore[attr-defined]  # not public, and so not typed
 
 
 def test_full_is_full_for_channels_too(caplog: pytest.LogCaptureFixture) -> None:

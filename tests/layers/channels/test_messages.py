@@ -110,11 +110,12 @@ def test_a_message_is_a_dict(message: Any) -> None:
 def test_what_is_too_large_too_deep_or_broken_is_a_type_error_too() -> None:
     itself: dict[str, Any] = {}
     itself["again"] = itself
-    for message, reason in [
+    wrong: list[tuple[Any, str]] = [
         ({"n": 2**64}, "more than 64 bits"),
         ({"s": "\ud800"}, "half a surrogate pair"),
         (itself, "holds itself"),
         ({"d": {(1, 2): 3}}, "has a key of type tuple"),
-    ]:
+    ]
+    for message, reason in wrong:
         with pytest.raises(TypeError, match=reason):
             encode_message(message)

@@ -242,10 +242,10 @@ class Outage:
         self.received = self.hub.published
 
     def begin(self) -> None:
-        self.hub.published = lambda topic, publication: None  # type: ignore[method-assign]  lost
+        self.hub.published = lambda topic, publication: None  # type: ignore[method-assign]  # lost
 
     def end(self) -> None:
-        self.hub.published = self.received  # type: ignore[method-assign]  as it was
+        self.hub.published = self.received  # type: ignore[method-assign]  # as it was
 
 
 async def test_a_short_outage_is_made_good(found: Processes) -> None:

@@ -30,7 +30,7 @@ def project() -> Iterator[None]:
         close_layer_home()
 
 
-class Chat(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  Channels has no types
+class Chat(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # Channels has no types
     groups = ["room"]
 
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
@@ -40,7 +40,7 @@ class Chat(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  Channels has no t
         await self.send_json({"said": event["text"]})
 
 
-class OldChat(WebsocketConsumer):  # type: ignore[misc]  Channels has no types
+class OldChat(WebsocketConsumer):  # type: ignore[misc]  # Channels has no types
     def connect(self) -> None:
         async_to_sync(self.channel_layer.group_add)("room", self.channel_name)
         self.accept()
@@ -90,7 +90,7 @@ async def test_synchronous_consumers_of_channels() -> None:
 
 
 async def test_a_message_to_one_consumer() -> None:
-    class Direct(AsyncConsumer):  # type: ignore[misc]  Channels has no types
+    class Direct(AsyncConsumer):  # type: ignore[misc]  # Channels has no types
         async def start(self, message: dict[str, Any]) -> None:
             await self.send({"type": "named", "name": self.channel_name})
 
@@ -108,7 +108,7 @@ async def test_a_message_to_one_consumer() -> None:
 async def test_channels_worker_takes_from_plain_channels() -> None:
     done: list[str] = []
 
-    class Print(AsyncConsumer):  # type: ignore[misc]  Channels has no types
+    class Print(AsyncConsumer):  # type: ignore[misc]  # Channels has no types
         async def test_print(self, message: dict[str, Any]) -> None:
             done.append(message["text"])
 

@@ -91,28 +91,35 @@ class Feed:
         self._subscription: Subscription | None = None
         self._renewing: asyncio.Task[None] | None = None
 
-    async def open(self) -> int:
-        """Follow the stream from its present position on, whose offset is returned.
+    async def open(self) -> None:
+        """Follow the stream from its present position on.
 
         :raises LayerError: the engine does not answer.
         """
+        found = await self._subscribe()
+        if not self.closed:
+            self._hub.activate(found)
+
+    async def _subscribe(self) -> Subscription:
         found = await self._hub.subscribe(self.topic, self, _ENCODING, replayable=True)
         if self.closed:
             self._hub.unsubscribe(found)
-            return 0
-        self._subscription = found
-        start = found.cursor.offset
-        self.epoch, self.seen = found.cursor.epoch, start
-        self._hub.activate(found)
-        return start
+        else:
+            self._subscription = found
+            self.epoch, self.seen = found.cursor.epoch, found.cursor.offset
+        return found
 
     def release(self) -> None:
         """Let go of the stream. Idempotent."""
         self.closed = True
         if self._renewing is not None:
             self._renewing.cancel()
+        self._release_subscription()
+
+    def _release_subscription(self) -> None:
         if self._subscription is not None:
             self._hub.unsubscribe(self._subscription)
+            self._subscription = None
 
     def has_seen(self, position: Position) -> bool:
         """Whether everything up to there has been taken, or never will be."""
@@ -135,14 +142,21 @@ class Feed:
         logger.error("the hub closed %s: %s", self.topic, reason)
 
     async def _renew(self) -> None:
+        """Follow the stream again after a gap. In another epoch, all that is still kept of that is
+        taken, too: it was sent after what was taken last."""
         epoch, seen = self.epoch, self.seen
         while not self.closed:
             try:
-                start = await self.open()
+                found = await self._subscribe()
+                if self.epoch != epoch:
+                    await self._hub.recover(found, Position(self.epoch, 0))
             except LayerError as error:
                 logger.warning("cannot follow %s: %s", self.topic, error)
+                self._release_subscription()
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            known = self.epoch == epoch and start >= seen
-            self._missed(start - seen if known else None)
+            if not self.closed:
+                known = self.epoch == epoch and self.seen >= seen
+                self._missed(self.seen - seen if known else None)
+                self._hub.activate(found)
             return

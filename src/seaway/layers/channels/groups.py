@@ -57,7 +57,7 @@ class Group:
         self.members: dict[Inbox[bytes], float] = {}
         self.proxies: dict[str, tuple[Proxy, float]] = {}
         self.expires = time.monotonic()
-        self.starting: asyncio.Task[int] | None = None
+        self.starting: asyncio.Task[None] | None = None
         self.feed = Feed(hub, topic, self._take, self._missed)
         self._loop = asyncio.get_running_loop()
         self._inboxes = inboxes

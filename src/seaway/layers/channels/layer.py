@@ -253,6 +253,8 @@ class ChannelLayer(LocalChannels):
     def _forked(self) -> None:
         """In the child: channels and memberships are the parent's; be another process."""
         self._names.renew()
+        if self._node is not None:
+            _inherited.append(self._node)
         self._node = None
         self._start_afresh()
 
@@ -265,6 +267,9 @@ async def _later(node: Node, channel: str, data: bytes, delay: float) -> None:
     node.send_later(channel, data, delay)
 
 
+#: What a forked child holds of its parent's: tasks of a loop that is not its own, and that it must
+#: not so much as collect.
+_inherited: list[Node] = []
 _layers: weakref.WeakSet[ChannelLayer] = weakref.WeakSet()
 
 

@@ -33,6 +33,7 @@ _LOSSES = {
     "dropped_full": "%d messages to members of groups dropped: %s",
     "expired": "%d messages went past their time unread: %s",
     "missed": "%d messages to groups missed while the engine was away: %s",
+    "gaps": "%d times the engine lost its history, and messages with it, if any came: %s",
     "undelivered": "%d messages from other processes not delivered: %s",
     "acks_lost": "%d messages may be received again, their receipt did not reach the engine: %s",
 }

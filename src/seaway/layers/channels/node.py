@@ -219,11 +219,10 @@ class Node:
     # Gaps ----------------------------------------------------------------------------------------
 
     def _group_missed(self, group: Group, number: int | None) -> None:
-        """Log it and count it, at least one; and tell the members, if they want to know."""
+        """Log it and count it; and tell the members, if they want to know."""
         if number == 0:
             return
-        self._tally.count("gaps")
-        self._tally.lost("missed", f"group {group.name}", number or 1)
+        self._count_gap(f"group {group.name}", number)
         if self._on_gap:
             data = encode_message({"type": self._on_gap, "group": group.name, "missed": number})
             for inbox in list(group.members):
@@ -231,8 +230,14 @@ class Node:
 
     def _missed(self, number: int | None) -> None:
         if number != 0:
+            self._count_gap("messages between processes", number)
+
+    def _count_gap(self, where: str, number: int | None) -> None:
+        if number is None:
+            self._tally.lost("gaps", where)
+        else:
             self._tally.count("gaps")
-            self._tally.lost("missed", "messages between processes", number or 1)
+            self._tally.lost("missed", where, number)
 
     # Tasks and threads ---------------------------------------------------------------------------
 
