@@ -7,7 +7,7 @@ The tree; each class says whose fault it is::
 
     SeawayError
     ├── ConfigurationError      the operator: a setting, an address, a missing file
-    │   └── InvalidChannelLayerError    the operator: an entry of CHANNEL_LAYERS
+    │   └── InvalidChannelLayerError  a consumer's layer is not configured, or lacks groups
     ├── SyncCallInLoop          the caller: a synchronous call where an event loop is running
     ├── ResponseError           the application: a response that HTTP cannot carry
     ├── ProtocolError           the peer: bytes that break a protocol
@@ -48,7 +48,7 @@ class ConfigurationError(SeawayError):
 
 
 class InvalidChannelLayerError(ConfigurationError, ValueError):
-    """The operator's fault: an entry of the setting ``CHANNEL_LAYERS`` is wrong."""
+    """A consumer needs a channel layer that is not configured, or groups that it has not got."""
 
 
 class SyncCallInLoop(SeawayError, RuntimeError):
