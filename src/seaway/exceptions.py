@@ -14,7 +14,10 @@ The tree; each class says whose fault it is::
     │   └── BadMessage          the peer: a well-framed message that its dialect does not know
     ├── LayerError              the layer
     │   ├── LayerUnavailable    the engine cannot be reached in time
-    │   ├── InvalidName         the caller: a topic or member name that is not legal
+    │   ├── InvalidName         the caller: a topic, channel or member name that is not legal
+    │   ├── ChannelFull         the sender: as many messages wait as the channel may hold
+    │   ├── ChannelClosed       the sender or receiver: the channel was closed
+    │   ├── NotThisProcess      the receiver: the channel lives in another process
     │   ├── UnencodablePayload  the publisher: a payload that JSON cannot carry
     │   └── PayloadTooLarge     the publisher: a payload over the limit
     ├── StopConsumer            a consumer says that it has ended
@@ -95,7 +98,19 @@ class LayerUnavailable(LayerError):
 
 
 class InvalidName(LayerError, ValueError):
-    """A topic or member name that is not legal. The message says what is."""
+    """A topic, channel or member name that is not legal. The message says what is."""
+
+
+class ChannelFull(LayerError):
+    """The channel holds as many messages as it may. Nothing was sent; the sender may wait."""
+
+
+class ChannelClosed(LayerError):
+    """The channel was closed: nothing more can be sent, and all that was sent is received."""
+
+
+class NotThisProcess(LayerError, AssertionError):
+    """The caller receives from a channel that lives in another process, which alone can."""
 
 
 class UnencodablePayload(LayerError, TypeError):
