@@ -4,6 +4,7 @@ import threading
 from typing import Any
 from unittest import mock
 
+import pytest
 from django.contrib.auth.models import User
 from django.test import TestCase
 
@@ -18,13 +19,17 @@ async def test_connections_are_looked_after_before_and_after() -> None:
         assert threading.current_thread() is not threading.main_thread()
         return value + 1
 
-    with mock.patch.object(db, "close_old_connections", lambda: said.append("close")):
+    def close() -> None:
+        said.append("close")
+
+    with mock.patch.object(db, "close_old_connections", close):
         assert await db.database_sync_to_async(work)(1) == 2
         assert said == ["close", "work", "close"]
         await db.aclose_old_connections()
     assert said[3:] == ["close"]
 
 
+@pytest.mark.django_db
 async def test_it_decorates_functions_and_methods() -> None:
     class Thing:
         @db.database_sync_to_async

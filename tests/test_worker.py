@@ -34,7 +34,7 @@ ROUTER = ChannelNameRouter({"thumbnails": Thumbnails.as_asgi(), "mail": Mail.as_
 
 @pytest.fixture
 async def layer() -> Any:
-    layers = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+    layers = {"default": {"BACKEND": "seaway.layers.InMemoryChannelLayer"}}
     with override_settings(CHANNEL_LAYERS=layers):
         yield get_channel_layer()
     while not DONE.empty():

@@ -102,7 +102,8 @@ FOREIGN_LAYER_TASKS = 1
 def test_our_own_middleware_does_not_hinder_the_handoff() -> None:
     from django.urls import path
 
-    inner = URLRouter([path("ws/", URLRouter([path("echo/", Echo.as_asgi())]))])
+    echo: Any = URLRouter([path("echo/", Echo.as_asgi())])
+    inner = URLRouter([path("ws/", echo)])
     stack = OriginValidator(BaseMiddleware(SessionMiddlewareStack(inner)), ["*"])
     app: Any = ProtocolTypeRouter({"websocket": stack})
     with serving(app, lifespan="on") as server, client(server, "/ws/echo/") as one:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from seaway.consumers import AsyncConsumer, StopConsumer, SyncConsumer
-from seaway.layers import get_channel_layer
 from seaway.testing import ApplicationCommunicator, HttpCommunicator
+from tests.consumers.conftest import layer_of
 from tests.waiting import until
 
 WEBSOCKET = {"type": "websocket", "path": "/", "headers": []}
@@ -95,7 +95,7 @@ async def test_an_overridden_dispatch_sees_every_message() -> None:
     assert seen == ["http.request"]
 
 
-@pytest.mark.parametrize("alias", ["default", "foreign"])
+@pytest.mark.parametrize("alias", ["default", "memory", "foreign"])
 async def test_a_message_of_the_layer_reaches_its_method(alias: str) -> None:
     names: list[str] = []
 
@@ -111,7 +111,7 @@ async def test_a_message_of_the_layer_reaches_its_method(alias: str) -> None:
     communicator = ApplicationCommunicator(Listening.as_asgi(), dict(WEBSOCKET))
     await communicator.send_input({"type": "websocket.connect"})
     await until(lambda: bool(names))
-    layer = get_channel_layer(alias)
+    layer = layer_of(alias)
     await layer.send(names[0], {"type": "chat.message", "text": "hello"})
     assert (await communicator.receive_output())["text"] == "hello"
     await communicator.send_input({"type": "websocket.disconnect", "code": 1000})

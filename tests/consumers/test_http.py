@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from seaway.consumers import AsyncHttpConsumer
-from seaway.layers import get_channel_layer
 from seaway.testing import ApplicationCommunicator, HttpCommunicator
+from tests.consumers.conftest import layer_of
 
 
 @pytest.mark.parametrize("headers", [{b"x-a": b"b"}, [(b"x-a", b"b")]])
@@ -74,7 +74,7 @@ async def test_a_long_poll_ends_with_a_message_of_the_layer() -> None:
     communicator = HttpCommunicator(LongPoll.as_asgi(), "GET", "/")
     response = asyncio.create_task(communicator.get_response(timeout=10))
     await joined.wait()
-    await get_channel_layer().group_send("polls", {"type": "chat.message", "text": "news"})
+    await layer_of().group_send("polls", {"type": "chat.message", "text": "news"})
     assert (await response)["body"] == b'"news"'
 
 

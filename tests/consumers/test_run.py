@@ -9,15 +9,23 @@ import pytest
 
 from seaway.consumers import AsyncWebsocketConsumer, StopConsumer, WebsocketConsumer
 from seaway.exceptions import CloseCode
-from seaway.layers import get_channel_layer
 from seaway.testing import WebsocketCommunicator
+from tests.consumers.conftest import layer_of
 from tests.waiting import until
 
-BOTH = pytest.mark.parametrize("alias", ["default", "foreign"])
+BOTH = pytest.mark.parametrize("alias", ["default", "memory", "foreign"])
 
 
 async def group_send(alias: str = "default", **message: Any) -> None:
-    await get_channel_layer(alias).group_send("chat", {"type": "chat.message", **message})
+    await layer_of(alias).group_send("chat", {"type": "chat.message", **message})
+
+
+async def members(alias: str) -> list[str]:
+    layer = layer_of(alias)
+    if alias == "foreign":
+        return sorted(layer.groups["chat"])
+    found: list[str] = await layer.group_channels("chat")
+    return found
 
 
 class Chat(AsyncWebsocketConsumer):
@@ -99,13 +107,13 @@ async def test_a_consumer_that_stops_by_itself_leaves_its_groups(alias: str) -> 
     await communicator.connect()
     await communicator.send_to(text_data="stop")
     await communicator.wait()
-    assert not any(get_channel_layer(alias).groups.values())
+    assert await members(alias) == []
 
 
 async def test_a_group_message_is_no_word_of_the_client(caplog: pytest.LogCaptureFixture) -> None:
     communicator = WebsocketCommunicator(Chat.as_asgi(), "/")
     await communicator.connect()
-    layer = get_channel_layer()
+    layer = layer_of()
     await layer.group_send("chat", {"type": "websocket.disconnect", "code": 1000})
     await group_send(text="still there")
     assert await communicator.receive_from() == "still there"
@@ -122,7 +130,7 @@ async def test_a_class_may_take_wire_types_from_the_layer() -> None:
 
     communicator = WebsocketCommunicator(Taking.as_asgi(), "/")
     await communicator.connect()
-    await get_channel_layer().group_send("chat", {"type": "websocket.receive", "text": "this"})
+    await layer_of().group_send("chat", {"type": "websocket.receive", "text": "this"})
     assert await communicator.receive_from() == "got this"
     await communicator.disconnect()
 
@@ -217,7 +225,7 @@ async def test_an_exception_in_disconnect_does_not_hide_the_first() -> None:
     await communicator.send_to(text_data="x")
     with pytest.raises(KeyError, match="first"):
         await communicator.wait()
-    assert not get_channel_layer().groups.get("chat")
+    assert await members("default") == []
 
 
 async def test_who_fails_before_accepting_was_never_connected() -> None:
@@ -324,7 +332,7 @@ async def test_who_cancels_the_application_cancels_the_handler_and_leaves_the_gr
     communicator.stop()
     await until(communicator.future.done)
     await until(lambda: len(asyncio.all_tasks()) < len(before))
-    assert not get_channel_layer().groups.get("chat")
+    assert await members("default") == []
 
 
 # Too much ----------------------------------------------------------------------------------------
@@ -382,7 +390,7 @@ async def test_a_foreign_layer_that_breaks_ends_its_consumers() -> None:
         async def connect(self) -> None:
             await self.accept()
 
-    layer = get_channel_layer("foreign")
+    layer = layer_of("foreign")
     break_it = asyncio.Event()
 
     async def receive(channel: str) -> Any:

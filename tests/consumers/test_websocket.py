@@ -16,10 +16,10 @@ from seaway.consumers import (
     WebsocketConsumer,
 )
 from seaway.exceptions import InvalidChannelLayerError
-from seaway.layers import get_channel_layer
 from seaway.testing import WebsocketCommunicator
+from tests.consumers.conftest import layer_of
 
-ALIASES = pytest.mark.parametrize("alias", ["default", "foreign"])
+ALIASES = pytest.mark.parametrize("alias", ["default", "memory", "foreign"])
 
 
 def both(**methods: Callable[..., Any]) -> Any:
@@ -201,7 +201,7 @@ async def test_what_one_says_the_group_hears(base: Any, alias: str) -> None:
     await one.send_to(text_data="hello")
     assert await one.receive_from() == await two.receive_from() == "hello"
     await one.disconnect()
-    await get_channel_layer(alias).group_send("chat", {"type": "websocket.ping", "text": "again"})
+    await layer_of(alias).group_send("chat", {"type": "websocket.ping", "text": "again"})
     assert await two.receive_from() == "again"
     assert await one.receive_nothing()
     await two.disconnect()
@@ -226,7 +226,7 @@ async def test_a_group_message_cannot_name_a_private_method(kind: str, alias: st
 
     communicator = WebsocketCommunicator(Private.as_asgi(), "/")
     await communicator.connect()
-    await get_channel_layer(alias).group_send("chat", {"type": kind})
+    await layer_of(alias).group_send("chat", {"type": kind})
     with pytest.raises(ValueError, match=r"Malformed type in message \(leading underscore\)"):
         await communicator.receive_from()
 

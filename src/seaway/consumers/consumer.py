@@ -102,7 +102,7 @@ class AsyncConsumer:
         """
 
     @classmethod
-    def as_asgi(cls, **initkwargs: Any) -> Application:
+    def as_asgi(cls, **initkwargs: Any) -> Any:
         """An ASGI application that makes an instance for each connection.
 
         :param initkwargs: what ``__init__`` gets.
