@@ -7,10 +7,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.urls import path
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from seaway.consumers import AsyncConsumer, AsyncWebsocketConsumer, WebsocketConsumer
+from seaway.consumers import (
+    AsyncConsumer,
+    AsyncHttpConsumer,
+    AsyncWebsocketConsumer,
+    WebsocketConsumer,
+)
 from seaway.consumers.carriers import SinkCarrier, framed
 from seaway.exceptions import CloseCode
 from seaway.middleware import BaseMiddleware
@@ -18,7 +24,16 @@ from seaway.protocol.websocket.frames import text_frame
 from seaway.routing import ProtocolTypeRouter, URLRouter
 from seaway.security.websocket import OriginValidator
 from seaway.sessions import SessionMiddlewareStack
-from tests.server.harness import BINARY, RunningServer, serving, wait_until
+from tests.server.harness import (
+    BINARY,
+    CLOSE,
+    TEXT,
+    RunningServer,
+    masked,
+    serving,
+    upgrade_request,
+    wait_until,
+)
 
 LIVE: list[Any] = []
 
@@ -100,8 +115,6 @@ FOREIGN_LAYER_TASKS = 1
 
 
 def test_our_own_middleware_does_not_hinder_the_handoff() -> None:
-    from django.urls import path
-
     echo: Any = URLRouter([path("echo/", Echo.as_asgi())])
     inner = URLRouter([path("ws/", echo)])
     stack = OriginValidator(BaseMiddleware(SessionMiddlewareStack(inner)), ["*"])
@@ -174,8 +187,6 @@ def test_a_consumer_with_a_call_of_its_own_keeps_its_coroutine() -> None:
 
 
 def test_what_a_client_says_with_its_handshake_is_heard_in_order() -> None:
-    from tests.server.harness import TEXT, masked, upgrade_request
-
     with serving(Echo.as_asgi()) as server, server.connect() as raw:
         raw.send(upgrade_request() + b"".join(masked(TEXT, b"%d" % n) for n in range(50)))
         raw.receive_until(b"\r\n\r\n")
@@ -249,8 +260,6 @@ def test_a_client_that_does_not_read_makes_its_consumer_wait(sync: bool) -> None
     consumer: Any = Sync if sync else Async
     with serving(consumer.as_asgi()) as server:
         with server.connect(receive_buffer=4096) as raw:
-            from tests.server.harness import TEXT, masked
-
             raw.upgrade()
             raw.send(masked(TEXT, b"go"))
             wait_until(lambda: len(sent) > 0)
@@ -278,6 +287,66 @@ def test_a_client_that_sends_without_end_is_read_no_further() -> None:
         go_on.set()
         wait_until(lambda: len(handled) == 500)
         assert handled == [str(number) for number in range(500)]
+
+
+@pytest.mark.parametrize("sync", [True, False])
+def test_who_has_closed_may_go_on_sending_into_nothing(sync: bool) -> None:
+    done = threading.Event()
+
+    class Async(Echo):
+        async def receive(self, text_data: Any = None, bytes_data: Any = None) -> None:
+            await self.close(4000)
+            await self.send(text_data="too late")
+            done.set()
+
+    class Sync(SyncEcho):
+        def receive(self, text_data: Any = None, bytes_data: Any = None) -> None:
+            self.close(4000)
+            self.send(text_data="too late")
+            done.set()
+
+    consumer: Any = Sync if sync else Async
+    with serving(consumer.as_asgi()) as server, server.connect() as raw:
+        raw.upgrade()
+        raw.send(masked(TEXT, b"x"))
+        assert raw.frame() == (CLOSE, (4000).to_bytes(2, "big"))
+        # The client has not answered the close, and nobody waits for that.
+        assert done.wait(5)
+
+
+def test_a_refused_connection_is_forgotten() -> None:
+    codes: list[int] = []
+
+    class Refusing(Echo):
+        async def connect(self) -> None:
+            await self.close()
+
+        async def disconnect(self, code: int) -> None:
+            codes.append(code)
+
+    with serving(Refusing.as_asgi()) as server:
+        before = tasks_of(server)
+        with server.connect() as raw:
+            assert b" 403 " in raw.upgrade().split(b"\r\n")[0]
+        wait_until(lambda: codes == [1006])
+        wait_until(lambda: tasks_of(server) <= before)
+
+
+def test_http_goes_through_receive_and_send() -> None:
+    ended = threading.Event()
+
+    class Answer(AsyncHttpConsumer):
+        async def handle(self, body: bytes) -> None:
+            await self.send_response(200, body or b"nothing", headers={b"content-length": b"7"})
+
+        async def disconnect(self) -> None:
+            ended.set()
+
+    with serving(Answer.as_asgi()) as server, server.connect() as raw:
+        response = raw.request("/")
+        assert (response.status, response.body) == (200, b"nothing")
+        assert ended.wait(20)
+        assert raw.request("/").status == 200
 
 
 # The server's end --------------------------------------------------------------------------------

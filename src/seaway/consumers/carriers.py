@@ -175,12 +175,15 @@ class AsgiCarrier:
 class SinkCarrier:
     """A WebSocket that the consumer has taken over: `seaway.server.handoff.Handler`, too."""
 
-    __slots__ = ("_gate", "_run", "sink")
+    __slots__ = ("_closed", "_gate", "_posted", "_run", "_written", "sink")
 
     sink: Any
 
     def __init__(self, run: Run) -> None:
         self._run = run
+        self._closed = False
+        #: Bytes that threads have posted, and those that were written since: one side counts each.
+        self._posted = self._written = 0
         self._gate: Gate | None = None
 
     # From the server -----------------------------------------------------------------------------
@@ -215,7 +218,7 @@ class SinkCarrier:
         if kind == "websocket.send":
             sink = self.sink
             sink.write(self._frame(message))
-            while not sink.writable and not self._run.left:
+            while not (sink.writable or self._closed or self._run.left):
                 if self._gate is None:
                     self._gate = Gate()
                 await self._gate.wait(asyncio.get_running_loop())
@@ -235,11 +238,20 @@ class SinkCarrier:
         """See `Carrier.post`: the frame is made in the thread, and written on the loop."""
         if message["type"] != "websocket.send" or not self.sink.writable:
             return False
-        self._run.post(self.sink.write, self._frame(message))
+        if self._posted - self._written > _MOST_POSTED:
+            return False
+        frame = self._frame(message)
+        self._posted += len(frame)
+        self._run.post(self._write_posted, frame)
         return True
+
+    def _write_posted(self, frame: bytes) -> None:
+        self._written += len(frame)
+        self.sink.write(frame)
 
     def close(self, code: int, reason: str) -> None:
         """See `Carrier.close`. Closing frees a handler that waits for a slow client."""
+        self._closed = True
         self.sink.close(int(code), reason)
         self.on_writable()
 
@@ -255,6 +267,8 @@ class SinkCarrier:
         self.sink.close(CloseCode.NORMAL if error is None else CloseCode.INTERNAL_ERROR)
 
 
+#: Bytes that a thread may be ahead of the loop, which alone knows whether the client reads.
+_MOST_POSTED = 64 * 1024
 #: Bytes of the longest frame that is kept for the next who sends the same.
 _LONGEST_KEPT = 64 * 1024
 
