@@ -14,6 +14,7 @@ from seaway.consumers.carriers import serve
 from seaway.consumers.handlers import HandlerTable, get_handler_name, handlers_of
 from seaway.consumers.layer import Message
 from seaway.consumers.run import Run
+from seaway.consumers.threads import send_from_thread
 from seaway.layers import get_channel_layer
 from seaway.middleware import Receive, Scope, Send, pass_on
 
@@ -70,7 +71,7 @@ class AsyncConsumer:
 
     def _take_up(self, run: Run) -> None:
         self._seaway = run
-        self.base_send = run.send_from_thread if self._sync else run.send
+        self.base_send = functools.partial(send_from_thread, run) if self._sync else run.send
 
     async def dispatch(self, message: Message) -> None:
         """Call the method that handles a message.

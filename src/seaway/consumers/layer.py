@@ -7,10 +7,13 @@ What must not: any layer (`seaway.layers`), what is done with a message (`run`).
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from seaway.exceptions import InvalidChannelLayerError
+
+logger = logging.getLogger("seaway.consumers")
 
 Message = dict[str, Any]
 Put = Callable[[Message], None]
@@ -79,3 +82,12 @@ async def join(layer: Any, groups: tuple[str, ...], channel: str) -> None:
         raise InvalidChannelLayerError("BACKEND is unconfigured or doesn't support groups")
     for group in groups:
         await layer.group_add(group, channel)
+
+
+async def leave(layer: Any, groups: tuple[str, ...], channel: str) -> None:
+    """Take a channel out of groups, as far as the layer can be reached."""
+    for group in groups:
+        try:
+            await layer.group_discard(group, channel)
+        except Exception:
+            logger.exception("a consumer could not leave the group %s", group)

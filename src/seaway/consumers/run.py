@@ -17,13 +17,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from asgiref.sync import async_to_sync
-
 from seaway import pool
 from seaway.consumers.handlers import LAST_TYPES, WIRE_TYPES
-from seaway.consumers.layer import Message, Subscription, join
+from seaway.consumers.layer import Message, Subscription, join, leave
 from seaway.consumers.work import work_of_loop
-from seaway.exceptions import CloseCode, StopConsumer, SyncCallInLoop
+from seaway.exceptions import CloseCode, StopConsumer
 
 if TYPE_CHECKING:
     from seaway.consumers.consumer import AsyncConsumer
@@ -331,31 +329,16 @@ class Run:
             self.accepted = True
         await self.carrier.send(message)
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The consumer's event loop."""
+        return self._work.loop
+
     def post(self, call: Callable[..., object], *args: Any) -> None:
         """Have ``call(*args)`` called on the loop, from any thread, in the order of posting."""
         self._work.box.post(call, *args)
 
-    def send_from_thread(self, message: Message) -> None:
-        """The same from synchronous code, in any thread but the loop's."""
-        if self.carrier.post(message):
-            return
-        if pool.is_thread_sensitive():
-            async_to_sync(self.send)(message)
-            return
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            loop = self._work.loop
-            asyncio.run_coroutine_threadsafe(self.send(message), loop).result()
-        else:
-            raise SyncCallInLoop(
-                "A synchronous consumer's send was called on the event loop, which it would stop."
-            )
-
     async def _leave_groups(self) -> None:
         groups, self._joined = self._joined, ()
-        for group in groups:
-            try:
-                await self.consumer.channel_layer.group_discard(group, self.consumer.channel_name)
-            except Exception:
-                logger.exception("a consumer could not leave the group %s", group)
+        if groups:
+            await leave(self.consumer.channel_layer, groups, self.consumer.channel_name)
