@@ -112,13 +112,25 @@ class WebSocketConnection:
     :param deflate: what `handshake.accept` agreed to.
     """
 
-    __slots__ = ("_arriving", "_buffer", "_closed", "_deflate", "_limit", "_needed", "framing")
+    __slots__ = (
+        "_arriving",
+        "_buffer",
+        "_closed",
+        "_deflate",
+        "_limit",
+        "_longest",
+        "_needed",
+        "framing",
+    )
 
     framing: Callable[[bytes], bytes]
     """Frames one text message (UTF-8) for this connection; see `Framing` in server/handoff.py."""
 
     def __init__(self, max_message_bytes: int, deflate: DeflateParameters | None = None) -> None:
         self._limit = max_message_bytes
+        #: The greatest second byte that the fast path takes outside a fragmented message: masked,
+        #: with a length in seven bits, and within the limit.
+        self._longest = _MASK + min(MAX_CONTROL_PAYLOAD, max_message_bytes)
         self._deflate = deflate
         self._buffer: bytearray | None = None
         self._needed = 0
@@ -182,7 +194,7 @@ class WebSocketConnection:
         arriving = self._arriving
         if arriving is not None and arriving.left:
             position = self._add(arriving, data, 0, events)
-        longest = self._longest_short()
+        longest = self._longest if self._arriving is None else 0
         while position < end:
             start = position + 6
             if (
@@ -197,12 +209,7 @@ class WebSocketConnection:
             position = self._take_frame(data, position, events)
             if position < 0 or self._closed:
                 return
-            longest = self._longest_short()
-
-    def _longest_short(self) -> int:
-        """The greatest second byte that the fast path takes: masked, with a length in seven bits,
-        and within the limit; 0 inside a message."""
-        return _MASK + min(MAX_CONTROL_PAYLOAD, self._limit) if self._arriving is None else 0
+            longest = self._longest if self._arriving is None else 0
 
     def _take_frame(self, data: bytes, position: int, events: list[WebSocketEvent]) -> int:
         """Handle one frame, or what there is of it; where to go on, or -1 if that takes more."""
