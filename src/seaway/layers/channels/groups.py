@@ -14,12 +14,14 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
 
 import msgspec
 
+from seaway.exceptions import LayerError
 from seaway.layers.base import Position
-from seaway.layers.channels.feed import Feed
+from seaway.layers.channels.feed import RETRY_SECONDS, Feed
 from seaway.layers.channels.inbox import Inbox, Inboxes
 from seaway.layers.channels.local import Tally
 from seaway.layers.channels.messages import decode_message
@@ -81,7 +83,12 @@ class Group:
         self._changes += 1
 
     def end(self) -> None:
+        """Nobody here is a member any longer."""
         self.feed.release()
+        self.members.clear()
+        self.proxies.clear()
+        self._pending.clear()
+        self.changed()
         if self.starting is not None:
             self.starting.cancel()
         self._release(None)
@@ -103,10 +110,14 @@ class Group:
     def _turn(self, work: Iterator[None]) -> None:
         """Give until all is given or the turn is over; then go on in the next turn."""
         deadline = time.monotonic() + TURN_SECONDS
-        for _ in work:
-            if time.monotonic() >= deadline:
-                self._loop.call_soon(self._turn, work)
-                return
+        try:
+            for _ in work:
+                if time.monotonic() >= deadline:
+                    self._loop.call_soon(self._turn, work)
+                    return
+        except Exception:
+            # Nothing in there raises; if it does, this group must not be deaf for good.
+            logger.exception("a message to %s was cut short", self.name)
         self._giving = False
 
     def _give(self) -> Iterator[None]:
@@ -200,6 +211,21 @@ def _give_there(inboxes: list[Inbox[bytes]], data: bytes) -> None:
                 logger.exception("a subscriber of %s failed on a message", inbox.name)
 
 
+async def insist(work: Callable[[], Coroutine[Any, Any, None]], what: str) -> None:
+    """Do something, again and again while the engine does not answer."""
+    troubled = False
+    while True:
+        try:
+            await work()
+        except LayerError as error:
+            if not troubled:
+                logger.warning("cannot take over %s yet: %s", what, error)
+            troubled = True
+            await asyncio.sleep(RETRY_SECONDS)
+        else:
+            return
+
+
 class Groups:
     """The groups with members in this process. Belongs on the hub's loop.
 
@@ -283,8 +309,9 @@ class Groups:
         if self.by_name.get(group.name) is group:
             del self.by_name[group.name]
 
-    async def move_in(self, before: Groups) -> None:
-        """Take over all memberships from the groups of a hub that is gone."""
+    def move_in(self, before: Groups) -> list[Coroutine[Any, Any, None]]:
+        """Take over all memberships from the groups of a hub that is gone; what is to be done for
+        that, each until it is done."""
         for old in list(before.by_name.values()):
             group = self._open(old.name)
             group.members.update(old.members)
@@ -292,8 +319,7 @@ class Groups:
             group.expires = old.expires
             group.changed()
         before.by_name.clear()
-        for group in list(self.by_name.values()):
-            await self._started(group)
+        return [insist(group.feed.open, group.name) for group in self.by_name.values()]
 
     # Inside --------------------------------------------------------------------------------------
 

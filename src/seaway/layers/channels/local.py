@@ -143,8 +143,8 @@ class LocalChannels(BaseChannelLayer):
     def _counts(self) -> dict[str, Any]:
         in_use = self._inboxes.in_use().values()
         return {
-            "sent": 0, "received": 0, "group_sent": 0, "dropped_full": 0, "expired": 0,
-            "missed": 0, "gaps": 0, "undelivered": 0, "acks_lost": 0,
+            "sent": 0, "received": 0, "group_sent": 0, "delivered": 0, "dropped_full": 0,
+            "expired": 0, "missed": 0, "gaps": 0, "undelivered": 0, "acks_lost": 0,
             **self._tally.counts,
             "channels": len(in_use),
             "waiting": sum(len(inbox) for inbox in in_use),

@@ -16,7 +16,7 @@ from typing import Any
 
 from seaway.exceptions import LayerError, LayerUnavailable
 from seaway.layers.channels.feed import HISTORY
-from seaway.layers.channels.groups import Group, Groups
+from seaway.layers.channels.groups import Group, Groups, insist
 from seaway.layers.channels.inbox import Inboxes, running_loop
 from seaway.layers.channels.local import Tally
 from seaway.layers.channels.messages import encode_message
@@ -71,9 +71,12 @@ class Node:
 
     async def _move_in(self, before: Node) -> None:
         try:
+            work = self.groups.move_in(before.groups)
             if before.peers.present:
-                await self.peers.appear()
-            await self.groups.move_in(before.groups)
+                work.append(insist(self.peers.appear, "this process's channels"))
+            if work:
+                tasks = [self.spawn(one) for one in work]
+                await asyncio.wait(tasks, timeout=self.hub.layer.timeout)
         finally:
             self.ready = None
 
