@@ -134,19 +134,27 @@ async def test_a_plain_member_gets_what_was_sent_while_its_queue_was_away(
     assert [(await soon(layer, "archive"))["n"] for _ in range(2)] == [1, 2]
 
 
-async def test_a_plain_member_whose_queue_stays_away_is_counted_and_a_full_one_too(
+async def test_a_plain_member_whose_queue_stays_away_is_counted(
     found: Processes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    layer = await found.start(expiry=0.05, capacity=1)
+    layer = await found.start(expiry=0.05)
     await layer.group_add("news", "archive")
     with Broken(layer, "send"):
         await layer.group_send("news", {"n": 1})
         await until(lambda: layer._tally.counts["undelivered"] == 1)
+    assert "group news: No engine today" in caplog.text
+
+
+async def test_a_plain_member_that_is_full_is_counted(
+    found: Processes, caplog: pytest.LogCaptureFixture
+) -> None:
+    layer = await found.start(capacity=1)
+    await layer.group_add("news", "archive")
     for number in range(2):
         await layer.group_send("news", {"n": number})
     await until(lambda: layer._tally.counts["dropped_full"] == 1)
-    assert "group news: No engine today" in caplog.text
     assert "holds 1 messages already" in caplog.text
+    assert await soon(layer, "archive") == {"n": 0}
 
 
 async def test_after_a_gap_a_group_is_followed_again_as_soon_as_the_engine_answers(
@@ -256,7 +264,7 @@ async def test_who_leaves_in_the_middle_of_a_message_gets_no_more(
 
 
 async def test_subscribers_on_a_loop_that_has_ended_are_let_go(found: Processes) -> None:
-    layer = await found.start(expiry=0.05)
+    layer = await found.start()
     one, two = await layer.new_channel(), await layer.new_channel()
 
     async def subscribe() -> None:
