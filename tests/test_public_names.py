@@ -34,9 +34,11 @@ BY_MODULE = {
     "seaway.http": {"get_http_application", "with_static_files"},
     "seaway.layers": {
         "BaseChannelLayer",
+        "ChannelFull",
         "ChannelLayerManager",
         "DEFAULT_CHANNEL_LAYER",
         "InMemoryChannelLayer",
+        "InvalidChannelLayerError",
         "RedisChannelLayer",
         "RedisPubSubChannelLayer",
         "SeawayChannelLayer",

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from seaway.layers.base import History, Position
-from seaway.layers.channels import groups, inbox, memory
+from seaway.layers.channels import group, groups, inbox, inboxes, memory
 from seaway.layers.channels.layer import ChannelLayer
 from seaway.layers.channels.memory import InMemoryChannelLayer
 from seaway.layers.desk import Desk
@@ -43,7 +43,7 @@ class Clock:
         self.now += seconds
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        for module in (groups, inbox, memory):
+        for module in (group, groups, inbox, inboxes, memory):
             monkeypatch.setattr(module, "time", self)
 
 
@@ -101,3 +101,11 @@ async def soon(layer: Anyone, channel: str) -> dict[str, Any]:
     """What comes there next."""
     async with asyncio.timeout(10):
         return await layer.receive(channel)
+
+
+async def members(layer: ChannelLayer, group: str, number: int) -> list[str]:
+    """New channels of this process, members of a group."""
+    channels = [await layer.new_channel() for _ in range(number)]
+    for channel in channels:
+        await layer.group_add(group, channel)
+    return channels

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from seaway.exceptions import ConfigurationError, LayerUnavailable
-from seaway.layers.channels import feed, groups, takers
+from seaway.layers.channels import feed, group, groups, takers
 from seaway.layers.channels.layer import ChannelLayer
 from seaway.layers.channels.peers import Ask
 from tests.layers.channels.support import Processes, nothing_comes, processes, soon
@@ -222,27 +222,27 @@ async def members(layer: ChannelLayer, number: int, put: Callable[[Any], None]) 
 async def test_a_large_group_lets_the_loop_serve_others(
     found: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(groups, "TURN_SECONDS", 0.0)  # every chunk ends its turn
+    monkeypatch.setattr(group, "TURN_SECONDS", 0.0)  # every chunk ends its turn
     layer = await found.start()
     got: list[int] = []
     turns: list[int] = []
-    await members(layer, 3 * groups.CHUNK, lambda message: got.append(message["n"]))
+    await members(layer, 3 * group.CHUNK, lambda message: got.append(message["n"]))
 
     def look() -> None:
         turns.append(len(got))
-        if len(got) < 6 * groups.CHUNK:
+        if len(got) < 6 * group.CHUNK:
             asyncio.get_running_loop().call_soon(look)
 
     look()
     await asyncio.gather(layer.group_send("group", {"n": 1}), layer.group_send("group", {"n": 2}))
-    assert got == [1] * 3 * groups.CHUNK + [2] * 3 * groups.CHUNK
+    assert got == [1] * 3 * group.CHUNK + [2] * 3 * group.CHUNK
     assert len(set(turns)) > 3
 
 
 async def test_who_leaves_in_the_middle_of_a_message_gets_no_more(
     found: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(groups, "TURN_SECONDS", 0.0)
+    monkeypatch.setattr(group, "TURN_SECONDS", 0.0)
     layer = await found.start()
     got = 0
 
@@ -255,9 +255,9 @@ async def test_who_leaves_in_the_middle_of_a_message_gets_no_more(
             for channel in channels[-10:]:
                 node.groups.discard("group", channel)
 
-    channels = await members(layer, 2 * groups.CHUNK, put)
+    channels = await members(layer, 2 * group.CHUNK, put)
     await layer.group_send("group", {"n": 1})
-    assert got == 2 * groups.CHUNK - 10
+    assert got == 2 * group.CHUNK - 10
 
 
 # Loops that end ----------------------------------------------------------------------------------

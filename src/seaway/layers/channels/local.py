@@ -17,7 +17,8 @@ from typing import Any
 
 from seaway.exceptions import ChannelFull
 from seaway.layers.channels.base import BaseChannelLayer, Capacities
-from seaway.layers.channels.inbox import Inbox, Inboxes, running_loop
+from seaway.layers.channels.inbox import Inbox, running_loop
+from seaway.layers.channels.inboxes import Inboxes
 from seaway.layers.channels.messages import Message, decode_message
 
 logger = logging.getLogger("seaway.channels")
