@@ -109,7 +109,9 @@ class NotThisProcess(LayerError, AssertionError):
 
 
 class UnencodablePayload(LayerError, TypeError):
-    """The publisher's payload has a value that JSON cannot carry. Nothing was published."""
+    """The payload has a value that JSON, or MessagePack in a channel layer, cannot carry.
+
+    Nothing was published."""
 
 
 class PayloadTooLarge(LayerError, ValueError):
