@@ -117,21 +117,21 @@ class TestLayerHome:
 
 class TestNamespace:
     def test_it_is_the_same_for_every_process_of_a_project(self) -> None:
-        assert conf.namespace() == conf.namespace()
-        assert len(conf.namespace()) == 16
+        assert conf.place() == conf.place()
+        assert len(conf.place()) == 16
 
     def test_another_directory_is_another_project(self, tmp_path: Path) -> None:
         with override_settings(BASE_DIR=tmp_path):
-            first = conf.namespace()
+            first = conf.place()
         with override_settings(BASE_DIR=str(tmp_path)):
-            assert conf.namespace() == first
+            assert conf.place() == first
         with override_settings(BASE_DIR=tmp_path / "other"):
-            assert conf.namespace() != first
+            assert conf.place() != first
 
     def test_two_ways_to_one_directory_are_one_project(self, tmp_path: Path) -> None:
         (tmp_path / "real").mkdir()
         (tmp_path / "link").symlink_to(tmp_path / "real")
         with override_settings(BASE_DIR=tmp_path / "real"):
-            real = conf.namespace()
+            real = conf.place()
         with override_settings(BASE_DIR=tmp_path / "link"):
-            assert conf.namespace() == real
+            assert conf.place() == real

@@ -14,6 +14,7 @@ FLOORS = [
     {"layers"},
     {"server"},
     {"conf"},
+    {"channel_layers"},
     {"pool"},
     {"http"},
     {"origin", "auth", "sessions"},

@@ -57,6 +57,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     MAX_JOINS: Annotated[
         int, option("How many topics one connection may have joined at a time.", ge=1)
     ] = 100
+    NAMESPACE: Annotated[
+        str,
+        option(
+            """Keeps projects apart that share a Redis, NATS or PostgreSQL: the first part of every
+            key, subject and row. The same on all machines of one project. The `local` engine tells
+            projects on one machine apart by itself.""",
+            pattern=r"\A[a-z0-9][a-z0-9_-]{0,39}\Z",
+        ),
+    ] = "seaway"
     MAX_REQUESTS: Annotated[
         int,
         option(
@@ -171,7 +180,7 @@ class _Current:
     settings: Settings | None = None
     home: LayerHome | None = None
     #: The options from which `home` was made.
-    home_of: tuple[str, int] | None = None
+    home_of: tuple[str, int, str] | None = None
     lock = threading.RLock()
 
 
@@ -212,20 +221,20 @@ def close_layer_home() -> None:
         home.close()
 
 
-def _layer_options() -> tuple[str, int]:
+def _layer_options() -> tuple[str, int, str]:
     options = seaway_settings()
-    return options.LAYER, options.MAX_EVENT_BYTES
+    return options.LAYER, options.MAX_EVENT_BYTES, options.NAMESPACE
 
 
 def _make_layer() -> Layer:
-    url, max_data = _layer_options()
-    layer = make_layer(url, namespace=namespace())
+    url, max_data, namespace = _layer_options()
+    layer = make_layer(url, namespace=namespace, place=place())
     layer.max_data = max_data
     return layer
 
 
-def namespace() -> str:
-    """What keeps apart two projects that share an engine, and two checkouts on one machine.
+def place() -> str:
+    """What keeps apart two projects, and two checkouts of one, on one machine.
 
     16 hexadecimal digits, derived from the project's directory (``BASE_DIR``, else that of the
     settings module) and the name of the settings module.

@@ -11,17 +11,17 @@ from seaway.layers.memory import MemoryLayer
 
 
 def test_memory() -> None:
-    assert isinstance(make_layer("memory://", namespace="shop"), MemoryLayer)
+    assert isinstance(make_layer("memory://", namespace="seaway", place="shop"), MemoryLayer)
 
 
 def test_local_by_default_is_found_by_user_and_namespace() -> None:
-    here = make_layer("local://", namespace="shop").describe()
-    assert here == make_layer("local://", namespace="shop").describe()
-    assert here != make_layer("local://", namespace="blog").describe()
+    here = make_layer("local://", namespace="seaway", place="shop").describe()
+    assert here == make_layer("local://", namespace="seaway", place="shop").describe()
+    assert here != make_layer("local://", namespace="seaway", place="blog").describe()
 
 
 def test_local_in_a_directory(tmp_path: Path) -> None:
-    layer = make_layer(f"local://{tmp_path}", namespace="shop")
+    layer = make_layer(f"local://{tmp_path}", namespace="seaway", place="shop")
     assert isinstance(layer, LocalLayer)
     assert str(tmp_path) in layer.describe()
 
@@ -44,5 +44,5 @@ def test_local_in_a_directory(tmp_path: Path) -> None:
 )
 def test_a_wrong_address_is_the_operators_to_correct(url: str, told: str) -> None:
     with pytest.raises(ConfigurationError, match=told) as caught:
-        make_layer(url, namespace="shop")
+        make_layer(url, namespace="seaway", place="shop")
     assert "secret" not in str(caught.value)

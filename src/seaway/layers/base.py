@@ -16,6 +16,7 @@ from typing import Protocol
 import msgspec
 
 from seaway.exceptions import InvalidName, PayloadTooLarge
+from seaway.layers.queues import Queues
 
 #: Printable ASCII without white space, quotes and backslash: a legal name needs no escaping in
 #: JSON, in a Redis key, in a log line or in a URL query.
@@ -62,6 +63,13 @@ class PresenceChange(msgspec.Struct, frozen=True):
     left: Sequence[str]
 
 
+class Headcount(msgspec.Struct, frozen=True):
+    """How many are present: ``people`` counts several members of one person once."""
+
+    members: int
+    people: int
+
+
 class Gap(msgspec.Struct, frozen=True):
     """The answer to a `Layer.read` whose start is no longer known: events were missed.
 
@@ -100,8 +108,8 @@ class Receiver(Protocol):
         positions, reads what it missed, and asks for the members anew."""
 
 
-class Layer(abc.ABC):
-    """Streams and presence on one engine. All coroutines run on the loop that called `start`.
+class Layer(Queues):
+    """Streams, queues and presence on one engine. All coroutines belong on the loop of `start`.
 
     Every method may raise `LayerUnavailable` when the engine does not answer within `timeout`.
     Names are 1 to 200 characters of `LEGAL_NAME`, else `InvalidName`.
@@ -126,7 +134,7 @@ class Layer(abc.ABC):
     async def close(self) -> None:
         """Let this process's members leave and disconnect. Idempotent."""
 
-    def forked(self) -> None:  # noqa: B027  most engines have nothing to do here
+    def forked(self) -> None:
         """Called once in the child after a fork: let go of the inherited connection without a word
         to the engine and without the event loop, both of which are the parent's."""
 
@@ -167,8 +175,12 @@ class Layer(abc.ABC):
     # Presence ------------------------------------------------------------------------------------
 
     @abc.abstractmethod
-    async def enter(self, topic: str, member: str, info: bytes) -> None:
-        """Add a member, or replace what it says of itself, under this process's lease."""
+    async def enter(self, topic: str, member: str, info: bytes, person: str = "") -> None:
+        """Add a member, or replace what it says of itself, under this process's lease.
+
+        :param person: what several members have in common that are one person (a user's key), for
+            `headcount`; empty: nobody else is this one. A legal name, or empty.
+        """
 
     @abc.abstractmethod
     async def leave(self, topic: str, member: str) -> None:
@@ -179,6 +191,10 @@ class Layer(abc.ABC):
         """Everybody present, from every process. A crashed process's members are gone after
         at most `lease` seconds."""
 
+    @abc.abstractmethod
+    async def headcount(self, topic: str) -> Headcount:
+        """How many are present, without a list of them: as fast with 10,000 members as with 10."""
+
 
 def check_name(name: str, what: str = "topic name") -> str:
     """Return ``name``, or raise `InvalidName` in words that say what is legal."""
@@ -188,6 +204,14 @@ def check_name(name: str, what: str = "topic name") -> str:
             "without spaces, double quotes and backslashes."
         )
     return name
+
+
+def check_member(topic: str, member: str, person: str = "") -> None:
+    """Raise `InvalidName` for what cannot be in `Layer.enter`."""
+    check_name(topic)
+    check_name(member, "member name")
+    if person:
+        check_name(person, "person")
 
 
 def check_size(data: bytes, limit: int) -> None:

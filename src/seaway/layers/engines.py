@@ -15,7 +15,7 @@ from seaway.exceptions import ConfigurationError
 from seaway.layers.base import Layer
 
 
-def _memory(url: SplitResult, namespace: str) -> Layer:
+def _memory(url: SplitResult, namespace: str, place: str) -> Layer:
     from seaway.layers.memory import MemoryLayer
 
     if url.path not in ("", "/"):
@@ -23,28 +23,29 @@ def _memory(url: SplitResult, namespace: str) -> Layer:
     return MemoryLayer()
 
 
-def _local(url: SplitResult, namespace: str) -> Layer:
+def _local(url: SplitResult, namespace: str, place: str) -> Layer:
     if sys.platform == "win32":
         raise ConfigurationError("local:// needs Unix sockets, which Windows lacks: use memory://.")
     from seaway.layers.local.client import LocalLayer
     from seaway.layers.local.place import find_place
 
     root = url.path.rstrip("/") or None
-    return LocalLayer(find_place(namespace, root))
+    return LocalLayer(find_place(place, root))
 
 
-_ENGINES: dict[str, Callable[[SplitResult, str], Layer]] = {
+_ENGINES: dict[str, Callable[[SplitResult, str, str], Layer]] = {
     "memory": _memory,
     "local": _local,
 }
 
 
-def make_layer(url: str, *, namespace: str) -> Layer:
+def make_layer(url: str, *, namespace: str, place: str) -> Layer:
     """The layer that an address means, not yet started.
 
     :param url: ``memory://`` (this process only), ``local://`` (the embedded broker) or
         ``local:///directory`` (the same, its socket below that directory).
-    :param namespace: keeps projects apart that share an engine.
+    :param namespace: keeps projects apart that share an engine over the network.
+    :param place: keeps projects apart that share this machine.
     :raises ConfigurationError: nothing is known under this address; says what is.
     """
     try:
@@ -61,7 +62,7 @@ def make_layer(url: str, *, namespace: str) -> Layer:
         raise ConfigurationError(message + hint)
     if scheme in ("memory", "local") and (parts.query or parts.fragment):
         raise ConfigurationError(f"{url!r}: {scheme}:// takes no options.")
-    return engine(parts, namespace)
+    return engine(parts, namespace, place)
 
 
 def _unknown(url: str, scheme: str) -> str:
