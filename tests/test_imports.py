@@ -19,6 +19,7 @@ FLOORS = [
     {"origin", "auth", "sessions"},
     {"routing", "consumers"},
     {"topics"},
+    {"channels"},
     {"dialects"},
     {"connections"},
     {"transports"},

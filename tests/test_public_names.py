@@ -11,7 +11,11 @@ import seaway
 
 PUBLIC = {
     "ActionError",
+    "Channel",
+    "ChannelClosed",
+    "ChannelFull",
     "ConfigurationError",
+    "EventsMissed",
     "History",
     "InvalidName",
     "LayerUnavailable",
@@ -24,6 +28,9 @@ PUBLIC = {
     "TopicError",
     "UnencodablePayload",
     "action",
+    "after",
+    "channel",
+    "select",
 }
 
 #: Public by module, for those who need more than a topic.

@@ -14,6 +14,7 @@ The tree; each class says whose fault it is::
     ├── LayerError              the layer
     │   ├── LayerUnavailable    the engine cannot be reached in time
     │   ├── InvalidName         the caller: a topic, channel or member name that is not legal
+    │   ├── EventsMissed        nobody: a follower was cut off longer than the history reaches
     │   ├── ChannelFull         the sender: as many messages wait as the channel may hold
     │   ├── ChannelClosed       the sender or receiver: the channel was closed
     │   ├── UnencodablePayload  the publisher: a payload that JSON cannot carry
@@ -88,6 +89,11 @@ class LayerUnavailable(LayerError):
 
 class InvalidName(LayerError, ValueError):
     """A topic, channel or member name that is not legal. The message says what is."""
+
+
+class EventsMissed(LayerError):
+    """A follower missed events that cannot be read any more: what it built on them is to be built
+    anew. Following goes on."""
 
 
 class ChannelFull(LayerError):
