@@ -20,6 +20,8 @@ FLOORS = [
     {"routing", "consumers"},
     {"topics"},
     {"channels"},
+    {"workers"},
+    {"tasks"},
     {"dialects"},
     {"connections"},
     {"transports"},

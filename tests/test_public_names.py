@@ -11,11 +11,13 @@ import seaway
 
 PUBLIC = {
     "ActionError",
+    "Backoff",
     "Channel",
     "ChannelClosed",
     "ChannelFull",
     "ConfigurationError",
     "EventsMissed",
+    "GiveUp",
     "History",
     "InvalidName",
     "LayerUnavailable",

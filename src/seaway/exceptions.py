@@ -11,6 +11,8 @@ The tree; each class says whose fault it is::
     ├── ResponseError           the application: a response that HTTP cannot carry
     ├── ProtocolError           the peer: bytes that break a protocol
     │   └── BadMessage          the peer: a well-framed message that its dialect does not know
+    ├── GiveUp                  a handler: this message is hopeless, make it a dead letter
+    ├── TimeLimitExceeded       a handler that ran longer than its timeout
     ├── LayerError              the layer
     │   ├── LayerUnavailable    the engine cannot be reached in time
     │   ├── InvalidName         the caller: a topic, channel or member name that is not legal
@@ -77,6 +79,15 @@ class BadMessage(ProtocolError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason, close_code=CloseCode.BAD_MESSAGE)
+
+
+class GiveUp(SeawayError):
+    """Raise it in a handler for a message that will never succeed: it becomes a dead letter, with
+    what you say as its reason, and is not tried again."""
+
+
+class TimeLimitExceeded(SeawayError):
+    """Raised in a handler that ran longer than its ``timeout``; its message is tried again."""
 
 
 class LayerError(SeawayError):

@@ -7,12 +7,14 @@ What must not: what a receiver does with a delivery (`delivery`).
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 from django.db import transaction
 
 from seaway.channels.delivery import Delivery, open_delivery
+from seaway.channels.handlers import Backoff, Handler, handlers
 from seaway.conf import layer_home
 from seaway.exceptions import ChannelClosed
 from seaway.layers import queues
@@ -20,6 +22,8 @@ from seaway.layers.base import check_name
 from seaway.layers.home import Operation
 from seaway.layers.queues import CAPACITY, LEASE, TRIES, QueueState
 from seaway.topics.encoding import encode_json
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Channel(msgspec.Struct, frozen=True):
@@ -138,6 +142,31 @@ class Channel(msgspec.Struct, frozen=True):
                 return
             if delivery is not None:
                 yield delivery
+
+    def handler(
+        self,
+        *,
+        concurrency: int = 1,
+        timeout: float | None = None,
+        backoff: Backoff = Backoff(),  # noqa: B008 - frozen
+    ) -> Callable[[F], F]:
+        """Make the decorated function what ``manage.py runworker`` runs for this channel.
+
+        It takes the value, validated from its annotation, and may take its `Delivery` as a second
+        argument. When it returns, the message is done; when it raises, it is tried again after
+        `Backoff`, and is a dead letter after the channel's ``tries``. It may be ``def`` or
+        ``async def``.
+
+        :raises ConfigurationError: the channel has another handler.
+        """
+
+        def register(function: F) -> F:
+            handlers.add(
+                Handler(self, function, concurrency=concurrency, timeout=timeout, backoff=backoff)
+            )
+            return function
+
+        return register
 
     # Both ends -----------------------------------------------------------------------------------
 
