@@ -84,12 +84,8 @@ class Worker:
 
 
 def _start_block(layer: Layer, runners: Sequence[Runner]) -> str:
-    rows = [("layer", layer.describe())]
-    rows += [
-        ("channel", f"{' > '.join(one.name for one in runner.channels)}  {runner.handler}  "
-         f"{runner.concurrency} at a time")
-        for runner in runners
-    ]  # fmt: skip
-    lines = [f"Seaway worker, pid {os.getpid()}"]
-    lines += [f"  {label:<8} {text}" for label, text in rows]
+    lines = [f"Seaway worker, pid {os.getpid()}", f"  layer    {layer.describe()}"]
+    for runner in runners:
+        names = " > ".join(channel.name for channel in runner.channels)
+        lines.append(f"  channel  {names}: {runner.handler}, {runner.concurrency} at a time")
     return "\n".join([*lines, "Ctrl+C stops it."])
