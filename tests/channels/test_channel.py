@@ -11,13 +11,13 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.db import transaction
 
-from seaway import ChannelClosed, ChannelFull, InvalidName, UnencodablePayload, channel
+from seaway import Channel, ChannelClosed, ChannelFull, InvalidName, UnencodablePayload, channel
 from seaway.channels.delivery import Delivery
 from seaway.conf import layer_home
 from seaway.exceptions import SyncCallInLoop
 
 
-async def received(source: Any) -> Delivery:
+async def received(source: Channel) -> Delivery:
     delivery = await source.receive(wait=10)
     assert delivery is not None
     return delivery

@@ -163,9 +163,9 @@ async def test_no_more_run_at_a_time_than_were_asked_for() -> None:
         running -= 1
         done += 1
 
-    for number in range(12):
-        await channel("work").send(number)
     async with working():
+        for number in range(12):
+            await channel("work").send(number)
         await until(lambda: done == 12)
     assert most == 3
 

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING
 from seaway.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from django_tasks import task_backends
+    from django_tasks import task, task_backends
     from django_tasks.backends.base import BaseTaskBackend
     from django_tasks.base import Task, TaskContext, TaskError, TaskResult, TaskResultStatus
     from django_tasks.exceptions import TaskResultDoesNotExist
     from django_tasks.signals import task_enqueued, task_finished, task_started
 else:
     try:
-        from django.tasks import task_backends
+        from django.tasks import task, task_backends
         from django.tasks.backends.base import BaseTaskBackend
         from django.tasks.base import Task, TaskContext, TaskError, TaskResult, TaskResultStatus
         from django.tasks.exceptions import TaskResultDoesNotExist
         from django.tasks.signals import task_enqueued, task_finished, task_started
     except ImportError:
         try:
-            from django_tasks import task_backends
+            from django_tasks import task, task_backends
             from django_tasks.backends.base import BaseTaskBackend
             from django_tasks.base import (
                 Task,
@@ -49,6 +49,7 @@ __all__ = [
     "TaskResult",
     "TaskResultDoesNotExist",
     "TaskResultStatus",
+    "task",
     "task_backends",
     "task_enqueued",
     "task_finished",
