@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from seaway.conf import place
 from soak.engines import DRIVERS, Driver
 from soak.follower import Follower, cancel_all
 from soak.processes import Child
@@ -72,6 +73,7 @@ class EngineSoak:
             await driver.start()
             os.environ["SOAK_FOLDER"] = folder
             os.environ["SOAK_LAYER"] = driver.url
+            os.environ["DJANGO_SETTINGS_MODULE"] = "soak.project.settings"
             server = SoakServer(Path(folder), "--workers=2", "--reconnect-window=1")
             try:
                 await server.start()
@@ -89,7 +91,10 @@ class EngineSoak:
         follows = await self._follow(server.port)
         _say(f"{len(follows)} subscribers have joined")
         publishers = [self._publisher(driver) for _ in range(2)]
-        workers = [Child("soak.taker", driver.url, on_line=self._heard) for _ in range(2)]
+        workers = [
+            Child("soak.taker", driver.url, "--place", place(), on_line=self._heard)
+            for _ in range(2)
+        ]
         for child in (*publishers, *workers):
             await child.start()
         try:
@@ -119,7 +124,7 @@ class EngineSoak:
         self._lives += 1
         return Child(
             "soak.publisher",
-            driver.url,
+            *(driver.url, "--place", place()),
             *("--topics", ",".join(TOPICS), "--first", str(self._lives * _LIFE)),
             *("--rate", str(self._settings.rate / 2), "--tasks", str(self._settings.tasks / 2)),
             *more,

@@ -36,7 +36,7 @@ class LocalDriver:
     """The embedded broker, durable, which is started by whoever needs it first."""
 
     def __init__(self, folder: Path, pause: float) -> None:
-        self.url = f"local://{folder}?durable=1"
+        self.url = f"local://{folder}"
         self.faults: Mapping[str, Fault] = {"kill": self._kill, "pause": self._pause}
         self._folder = folder
         self._seconds = pause

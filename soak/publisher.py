@@ -67,7 +67,7 @@ async def _at_rate(rate: float, numbers: range, do: object) -> None:
 
 
 async def _main(options: argparse.Namespace) -> None:
-    layer = make_layer(options.url, namespace="soak", place="soak")
+    layer = make_layer(options.url, namespace="soak", place=options.place)
     await layer.start(_Deaf())
     topics = options.topics.split(",")
     numbers = range(options.first, options.first + 10**9)
@@ -93,6 +93,7 @@ def _to(layer: Layer, topic: str) -> object:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m soak.publisher")
     parser.add_argument("url")
+    parser.add_argument("--place", required=True, help="as seaway.conf.place() gives it")
     parser.add_argument("--topics", required=True, help="separated by commas")
     parser.add_argument("--first", type=int, required=True, help="the first number")
     parser.add_argument("--rate", type=float, default=100.0, help="events a second, all topics")

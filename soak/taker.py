@@ -34,8 +34,8 @@ async def _handle(layer: Layer, delivery: Delivery) -> None:
         """Its lease will bring it back."""
 
 
-async def _main(url: str) -> None:
-    layer = make_layer(url, namespace="soak", place="soak")
+async def _main(url: str, place: str) -> None:
+    layer = make_layer(url, namespace="soak", place=place)
     await layer.start(_Deaf())
     held: set[asyncio.Task[None]] = set()
     while True:
@@ -58,7 +58,9 @@ async def _main(url: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m soak.taker")
     parser.add_argument("url")
-    asyncio.run(_main(parser.parse_args().url))
+    parser.add_argument("--place", required=True, help="as seaway.conf.place() gives it")
+    options = parser.parse_args()
+    asyncio.run(_main(options.url, options.place))
 
 
 if __name__ == "__main__":

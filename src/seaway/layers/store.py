@@ -22,6 +22,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Hashable, Mapping
 from itertools import islice
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from seaway.layers.base import (
@@ -47,6 +48,7 @@ PAGE_EVENTS = 10_000
 #: Streams that one `Store.sweep` looks at: under a millisecond of work.
 SWEEP_STREAMS = 1000
 
+_NOBODY: Mapping[str, str] = MappingProxyType({})
 _NO_HISTORY = History(size=0, seconds=1.0)
 
 
@@ -206,10 +208,15 @@ class Store(Generic[P]):
     # Presence ------------------------------------------------------------------------------------
 
     def enter(
-        self, process: P, topic: str, members: Mapping[str, bytes], person: str = ""
+        self,
+        process: P,
+        topic: str,
+        members: Mapping[str, bytes],
+        people: Mapping[str, str] = _NOBODY,
     ) -> PresenceChange | None:
-        """Add members, all of one person, or replace what they say; None when nothing changes
-        that is announced.
+        """Add members or replace what they say; None when that changes nothing.
+
+        :param people: which person a member is, for those that are one.
 
         A member that another process had entered is this process's from now on.
         """
@@ -219,7 +226,7 @@ class Store(Generic[P]):
             roll = self._present[topic] = Roll()
         entered: dict[str, bytes] = {}
         for member, info in members.items():
-            before = roll.enter(member, process, info, person)
+            before = roll.enter(member, process, info, people.get(member, ""))
             if before is not None and before.process != process:
                 self._processes[before.process].members.discard((topic, member))
             state.members.add((topic, member))

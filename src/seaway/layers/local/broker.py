@@ -1,4 +1,4 @@
-"""The embedded broker: a `Store` behind a Unix socket, for every process of one machine.
+"""The embedded broker: streams and queues behind a Unix socket, for every process of one machine.
 
 What lives here: what the sessions share, and the process's life: one broker per socket, gone when
 nobody has used it for a while.
@@ -22,9 +22,12 @@ from typing import Any
 
 from seaway.exceptions import LayerUnavailable
 from seaway.layers.base import PresenceChange
+from seaway.layers.desk import Desk
 from seaway.layers.local import wire
+from seaway.layers.local.clients import Clients
 from seaway.layers.local.seat import Seat
 from seaway.layers.local.session import Session
+from seaway.layers.queue_store import QueueStore
 from seaway.layers.store import Store
 
 logger = logging.getLogger("seaway.broker")
@@ -42,6 +45,8 @@ class Broker:
         self, *, linger: float, quit_: Callable[[], None], reachable: Callable[[], bool]
     ) -> None:
         self.store: Store[Session] = Store()
+        self.desk = Desk(QueueStore())
+        self.clients = Clients(self.desk)
         self._linger = linger
         self._quit = quit_
         self._reachable = reachable
@@ -100,6 +105,8 @@ class Broker:
         if now <= self._next_sweep + SWEEP_EVERY:
             self.announce_all(self.store.expire().items())
         self.store.sweep()
+        self.desk.store.sweep()
+        self.clients.sweep()
         if not self._reachable():
             # Newcomers would start a second broker, and nobody would know why half is missing.
             logger.error("the socket's files were removed: quitting, so that all meet anew")
