@@ -11,7 +11,13 @@ import seaway
 
 PUBLIC = {
     "ActionError",
+    "Backoff",
+    "Channel",
+    "ChannelClosed",
+    "ChannelFull",
     "ConfigurationError",
+    "EventsMissed",
+    "GiveUp",
     "History",
     "InvalidName",
     "LayerUnavailable",
@@ -24,6 +30,9 @@ PUBLIC = {
     "TopicError",
     "UnencodablePayload",
     "action",
+    "after",
+    "channel",
+    "select",
 }
 
 #: Public by module, for those who need more than a topic.
