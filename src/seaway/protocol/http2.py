@@ -41,12 +41,16 @@ from .http2_answer import COMPLETE, Answer, promised_fields
 from .http2_frames import (
     CANCEL,
     ENHANCE_YOUR_CALM,
+    FLOW_CONTROL_ERROR,
     INTERNAL_ERROR,
+    LARGE_SIZE,
+    MAX_WINDOW,
     NO_ERROR,
     PREFACE,
     PROTOCOL_ERROR,
     FrameWatch,
     goaway,
+    wrong_preface,
 )
 from .http2_rules import MALFORMED, Fields, read_request, trailer_fields
 
@@ -58,6 +62,7 @@ __all__ = [
     "PROTOCOL_ERROR",
     "Http2Connection",
     "Http2Limits",
+    "wrong_preface",
 ]
 
 #: A header list over the limit is answered with 431; one so many times over it ends the connection,
@@ -157,10 +162,36 @@ class Http2Connection:
             data = self._tail + data
             self._tail = b""
         end = watch.scan(data)
+        while watch.large is not None:
+            self._feed(data[:end])
+            data = self._widen(data[end:], *watch.large)
+            watch.large = None
+            end = watch.scan(data)
         if end != len(data):
             if watch.fault is None:
                 self._tail = data[end:]
             data = data[:end]
+        self._feed(data)
+        return self.settle()
+
+    def _widen(self, data: bytes, stream: int, increment: int) -> bytes:
+        """The peer widens a stream's window, which may be too much: that ends the stream alone,
+        where libnghttp2 would end the connection (section 6.9.1). What follows the frame."""
+        try:
+            window = self._engine.stream_remote_window_size(stream)
+        except ngh2.NGH2Error:
+            window = 0
+        if window + increment > MAX_WINDOW:
+            self._reset(stream, FLOW_CONTROL_ERROR)
+        else:
+            self._feed(data[:LARGE_SIZE])
+        return data[LARGE_SIZE:]
+
+    def _feed(self, data: bytes) -> None:
+        """Hand whole pieces that were looked at to libnghttp2."""
+        if self.closed:
+            return
+        watch = self._watch
         try:
             self._engine.receive_data(data)
         except ngh2.DenialOfServiceError as error:
@@ -173,7 +204,6 @@ class Http2Connection:
             self._take_events()
             if watch.fault is not None:
                 self._terminate(watch.fault.code, watch.fault.reason)
-        return self.settle()
 
     def settle(self) -> list[Event]:
         """What has come of sending: streams that ended, or that could not go on, and the end."""

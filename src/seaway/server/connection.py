@@ -25,7 +25,7 @@ from seaway.protocol.events import (
     ViolationReceived,
 )
 from seaway.protocol.http1 import Http1Connection
-from seaway.protocol.http2 import PREFACE
+from seaway.protocol.http2 import PREFACE, wrong_preface
 from seaway.server.carrier import Head, Stream
 from seaway.server.context import NEVER, Context, OpenConnection
 from seaway.server.file_body import copy_file
@@ -87,11 +87,14 @@ class HttpConnection(SocketEnd):
 
     def _is_http2(self, data: bytes) -> bool:
         """Whether ``data`` is not for us: the preface of HTTP/2 (RFC 9113 section 3.3), of which
-        three bytes are enough to tell, or as yet too little to tell."""
+        three bytes are enough to tell, or as yet too little to tell.
+
+        HTTP/2 also answers a wrong preface: words that are no request line of any HTTP/1.
+        """
         if self._fresh:
             data = self._fresh + data
         self._fresh = None
-        if data[:3] == PREFACE[:3]:
+        if data[:3] == PREFACE[:3] or wrong_preface(data):
             MultiplexedConnection(self.context).adopt(self, data)
             return True
         if len(data) < 3 and PREFACE.startswith(data):
