@@ -134,6 +134,38 @@ def test_good_requests_before_bad_bytes_are_delivered() -> None:
     assert not connection.keep_alive
 
 
+@pytest.mark.parametrize(
+    "line", [b"\n", b"\r", b"\r\r\n", b"\r\n\n", b"\n\r\n"], ids=lambda line: line.hex()
+)
+@pytest.mark.parametrize(
+    "before",
+    [b"", GET, request(b"Content-Length: 4", method=b"POST") + b"ab\r\r", CHUNKED + b"0\r\n\r\n"],
+)
+def test_other_lines_before_a_request_are_refused_rfc9112_2_2(line: bytes, before: bytes) -> None:
+    data = before + line + GET
+    assert refused(data) == 400
+    # And so they are however the bytes arrive.
+    connection = Http1Connection()
+    events = [event for byte in data for event in connection.receive(bytes((byte,)))]
+    assert isinstance(events[-1], ViolationReceived)
+    assert sum(isinstance(event, RequestReceived) for event in events) == (1 if before else 0)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+def test_each_request_line_is_looked_at(size: int) -> None:
+    """Behind heads and both kinds of bodies, in whatever pieces they come."""
+    counted = request(b"Content-Length: 8", method=b"POST") + b"\r\n\r\n\r\n\r\n"
+    chunks = CHUNKED + b"4\r\n\r\n\r\n\r\n0\r\nX: y\r\n\r\n"
+    for before in (GET, counted, chunks, GET + chunks + counted + b"\r\n"):
+        for last in (GET, GET.replace(b" /", b"  /"), GET.replace(b"HTTP/1.1", b"RTSP/1.0")):
+            data = before + last
+            connection = Http1Connection()
+            events: list[Event] = []
+            for start in range(0, len(data), size):
+                events += connection.receive(data[start : start + size])
+            assert isinstance(events[-1], ViolationReceived) == (last is not GET), (before, last)
+
+
 def test_empty_lines_before_a_request_are_skipped_rfc9112_2_2() -> None:
     assert only(Http1Connection(), b"\r\n\r\n" + GET).target == b"/"
 
@@ -205,7 +237,13 @@ def test_http_1_0_needs_no_host_rfc9112_3_2() -> None:
         (b"GET / HTTP/1.1 \r\nHost: a\r\n\r\n", 400),
         (b"get / HTTP/1.1\r\nHost: a\r\n\r\n", 501),
         (b"BREW / HTTP/1.1\r\nHost: a\r\n\r\n", 501),
-        (b"\x16\x03\x01\x02\x00", 501),  # TLS on a plain port
+        (b"\x16\x03\x01\x02\x00", 400),  # TLS on a plain port
+        (b" GET / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"GET  / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"GET /  HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"GET / RTSP/1.0\r\nHost: a\r\n\r\n", 400),
+        (b"SOURCE / ICE/1.0\r\nHost: a\r\n\r\n", 400),
+        (b"CONNECT / HTTP/1.1\r\nHost: a\r\n\r\n", 501),
         (b"CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", 501),
         (request(version=b"HTTP/2.0"), 505),
         (request(version=b"HTTP/1.2"), 505),

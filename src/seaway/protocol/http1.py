@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import httptools
 
-from seaway.exceptions import ResponseError
+from seaway.exceptions import ProtocolError, ResponseError
 
 from .events import (
     DataReceived,
@@ -22,6 +22,14 @@ from .events import (
     StreamReset,
     ViolationReceived,
 )
+from .http1_borders import (
+    CR,
+    FIRST_LETTER,
+    HEAD_END,
+    OVERLAP,
+    empty_lines,
+    status_of_unknown_method,
+)
 from .http1_request import (
     BODY,
     CLOSED,
@@ -32,6 +40,7 @@ from .http1_request import (
     PRIMING,
     UPGRADED,
     HttpLimits,
+    Phase,
     RequestReader,
 )
 from .http1_response import SWITCHING_PROTOCOLS, Coding, Exchange
@@ -43,12 +52,12 @@ _STATUS_OF_REASON = {
     "Invalid HTTP version": 505,
     "Pause on PRI/Upgrade": 505,  # the preface of HTTP/2, which a server tells by its first bytes
     "Expected HTTP/2 Connection Preface": 505,
-    "Invalid method encountered": 501,
 }
+_UNKNOWN_METHOD = "Invalid method encountered"
+_HEAD_END_SIZE = len(HEAD_END)
 
 
-#: Phases in which bytes are dropped, and those in which they could pile up inside llhttp.
-_DEAF = frozenset({LAST, CLOSED})
+#: Phases in which bytes could pile up inside llhttp.
 _LISTENING = frozenset({IDLE, HEAD, BODY})
 
 
@@ -81,7 +90,11 @@ class Http1Connection:
     @property
     def idle(self) -> bool:
         """Whether nothing is under way: no answer is owed and no part of a request has arrived."""
-        return self._reader.phase is IDLE and not self._reader.exchanges and not self._held
+        return (
+            self._reader.phase is IDLE
+            and not self._reader.exchanges
+            and (not self._held or self._held == CR)
+        )
 
     @property
     def answers_owed(self) -> int:
@@ -98,7 +111,7 @@ class Http1Connection:
     def resumable(self) -> bool:
         """Whether requests wait behind an upgrade request that was answered as a plain one:
         ``receive(b"")`` returns their events."""
-        return self._held != b"" and self._reader.phase is IDLE
+        return self._held not in {b"", CR} and self._reader.phase is IDLE
 
     def receive(self, data: bytes) -> list[Event]:
         """What the peer did with ``data``. Body parts are passed on as they come.
@@ -198,22 +211,22 @@ class Http1Connection:
         held, self._held = self._held, b""
         return held
 
-    def _feed(self, data: bytes | memoryview) -> None:
+    def _feed(self, data: bytes) -> None:
         reader = self._reader
         while data:
             phase = reader.phase
-            if phase is UPGRADED:
-                reader.events.append(DataReceived(reader.stream, bytes(data)))
+            if phase is IDLE:
+                end = data.find(HEAD_END) if data[0] >= FIRST_LETTER else -1
+                piece = data[: end + _HEAD_END_SIZE] if end >= 0 else self._first_piece(data)
+                reader.line = piece
+            elif self._keeps_from_parser(phase, data):
                 return
-            if phase is HELD:
-                self._hold(bytes(data))
-                return
-            if phase in _DEAF:
-                return
+            else:
+                piece = reader.next_piece(data)
             try:
-                reader.parser.feed_data(data)
+                reader.parser.feed_data(piece)
             except httptools.HttpParserUpgrade as pause:
-                data = memoryview(data)[pause.args[0] :]
+                data = data[pause.args[0] :]
                 if reader.phase is PRIMING:
                     reader.prime_for_body()
             except httptools.HttpParserError as error:
@@ -222,7 +235,38 @@ class Http1Connection:
                     self._refuse(error)
                 return
             else:
-                return
+                if len(piece) == len(data) or not piece:
+                    return
+                data = data[len(piece) :]
+
+    def _keeps_from_parser(self, phase: Phase, data: bytes) -> bool:
+        """Whether ``data`` is nothing for llhttp; then it is seen to here."""
+        if phase is UPGRADED:
+            self._reader.events.append(DataReceived(self._reader.stream, data))
+        elif phase is HELD:
+            self._hold(data)
+        elif phase is not LAST and phase is not CLOSED:
+            return False
+        return True
+
+    def _first_piece(self, data: bytes) -> bytes:
+        """What to feed next where a request may start: the part of its head that is there, or the
+        empty lines before it. Nothing, if it is too early or too late to go on."""
+        if data[0] >= FIRST_LETTER:
+            self._reader.before = data[-OVERLAP:]
+            return data
+        try:
+            size = empty_lines(data)
+        except ProtocolError as error:
+            self._violate(error.status, error.reason)
+            return b""
+        if size:
+            return data[:size]
+        if data == CR:
+            self._held = CR
+        else:
+            self._violate(*status_of_unknown_method(data))
+        return b""
 
     def _hold(self, data: bytes) -> None:
         self._held = data
@@ -238,6 +282,9 @@ class Http1Connection:
             raise error  # our own fault, or an interrupt: not to be blamed on the peer
         else:
             reason = str(error)
+            if reason == _UNKNOWN_METHOD:
+                self._violate(*status_of_unknown_method(self._reader.line))
+                return
             self._violate(_STATUS_OF_REASON.get(reason, 400), reason)
 
     def _violate(self, status: int, reason: str) -> None:

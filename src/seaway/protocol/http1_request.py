@@ -2,11 +2,7 @@
 
 What lives here: the limits, and `RequestReader`, the object that llhttp calls.
 What must not: the rules for a head (`http1_rules`), answers, the holding back of bytes behind an
-upgrade (both in `http1`).
-
-Known leniencies of llhttp that httptools gives no way to see: two spaces for one in a request line,
-bare LFs for empty lines before it, and ``RTSP/1.0`` or ``ICE/1.0`` for ``HTTP/1.0``. None of them
-moves the border between two messages.
+upgrade (both in `http1`), the raw bytes of a request line (`http1_borders`).
 """
 
 from __future__ import annotations
@@ -20,6 +16,7 @@ import msgspec
 from seaway.exceptions import ProtocolError
 
 from .events import DataReceived, Event, Headers, RequestEnded, RequestReceived
+from .http1_borders import OVERLAP, check_line, piece_end
 from .http1_response import Exchange
 from .http1_rules import (
     PERSISTENT_BY_DEFAULT,
@@ -82,9 +79,12 @@ class RequestReader:
         "_limits",
         "_persistent",
         "_target",
+        "before",
         "events",
         "exchanges",
         "fault",
+        "left",
+        "line",
         "parser",
         "phase",
         "size",
@@ -104,6 +104,11 @@ class RequestReader:
         # being handled further up takes its place there.
         self.fault: ProtocolError | None = None
         self.phase = IDLE
+        # The request's first bytes, its first line at least, and the last ones that were fed of it.
+        self.line = b""
+        self.before = b""
+        # Bytes that a body of counted length still has to have; negative for any other.
+        self.left = -1
         self.size = 0
         self.stream = 0
         self.parser = httptools.HttpRequestParser(self)
@@ -117,6 +122,14 @@ class RequestReader:
         """
         self.parser = httptools.HttpRequestParser(self)
         self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % self._body_framing)
+
+    def next_piece(self, data: bytes) -> bytes:
+        """What to feed to llhttp next of a request that has begun."""
+        if self.phase is HEAD and b"\n" not in self.line:
+            self.line += data
+        piece = data[: piece_end(data, self.before, self.left if self.phase is BODY else -1)]
+        self.before = (self.before + piece[-OVERLAP:])[-OVERLAP:]
+        return piece
 
     def finish(self, phase: Phase) -> None:
         """Parse no more: ``phase`` is one in which bytes do not reach llhttp."""
@@ -173,6 +186,7 @@ class RequestReader:
         if self.exchanges:
             # The newest exchange, or none when this request's answer did not wait for its body.
             self.exchanges[-1].awaits_continue = False
+        self.left -= len(data)
         self.events.append(DataReceived(self.stream, data))
 
     def on_message_complete(self) -> None:
@@ -197,12 +211,18 @@ class RequestReader:
         if len(self.exchanges) >= self._limits.unanswered:
             raise refusal("too many requests before the first is answered", 429)
         method = parser.get_method().decode("ascii")
+        if not self.line.startswith(b" HTTP/1.", len(method) + 1 + len(target)):
+            check_line(self.line, method, target)
+        self.line = b""
         check_target(method, target, fields, version, headers)
         with_body = has_body(fields, version)
         upgrade, self._persistent = connection_options(fields, version)
         if not parser.should_upgrade():
             upgrade = ""
         waits = version == "1.1" and expects_continue(fields) and with_body
+        if with_body:
+            length = fields.get(b"content-length")
+            self.left = -1 if length is None else int(length.lstrip(b"0"))
         if not with_body:
             self.end_message()
             if upgrade:

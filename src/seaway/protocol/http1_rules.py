@@ -39,10 +39,10 @@ def check_target(
         raise refusal("the Host header is not a host and port")
     if b"#" in target:
         raise refusal("the request target has a fragment")
-    if target.startswith(b"/"):
-        return
     if method == "CONNECT":
         raise refusal("this server is not a proxy", 501)
+    if target.startswith(b"/"):
+        return
     if target == b"*":
         if method != "OPTIONS":
             raise refusal("the request target * belongs to OPTIONS")

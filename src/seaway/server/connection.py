@@ -166,6 +166,9 @@ class HttpConnection(SocketEnd):
             self._incoming.end()
 
     def _on_reset(self, _event: StreamReset) -> None:
+        # An application that ends without an answer, now that it cannot have all of the request,
+        # is not at fault (RFC 9112 section 8).
+        self._violation = ViolationReceived(400, "the connection ended inside a request's body")
         if self._incoming is not None:
             self._incoming.disconnect()
 
