@@ -1,7 +1,9 @@
 """HTTP/1.1 on real sockets: requests, bodies, keep-alive, and clients that misbehave."""
 
 import asyncio
+import contextlib
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -383,9 +385,58 @@ def test_an_idle_connection_is_closed() -> None:
 
 
 def test_a_body_that_stalls_is_given_up() -> None:
-    with serving(echo, idle_timeout=0.2) as server, server.connect() as client:
+    with serving(echo, body_timeout=0.2) as server, server.connect() as client:
         client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf")
-        assert client.receive_all().startswith((b"HTTP/1.1 408 ", b"HTTP/1.1 500 "))
+        assert client.receive_all().startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_body_that_trickles_in_is_given_up_all_the_same() -> None:
+    with serving(echo, body_timeout=0.3) as server, server.connect() as client:
+        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n")
+        client.socket.settimeout(0.02)
+        received = b""
+        # A byte at a time, for as long as the server listens.
+        for _ in range(1000):
+            client.send(b"x")
+            with contextlib.suppress(TimeoutError):
+                received = client.socket.recv(65536)
+                break
+        assert received.startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_body_may_take_as_long_as_it_goes_on() -> None:
+    with serving(echo, body_timeout=1.0) as server, server.connect() as client:
+        size = 12 * 2048
+        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
+        started = time.monotonic()
+        for _ in range(12):
+            client.send(bytes(2048))
+            # What is tested is that time passes, more than `body_timeout`.
+            time.sleep(0.1)
+        assert time.monotonic() - started > 1.0
+        assert client.response().status == 200
+
+
+def test_a_client_that_waits_for_its_100_is_not_timed() -> None:
+    waiting = threading.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.to_thread(waiting.wait, 10)
+        message = await receive()
+        await respond(send, message["body"])
+
+    with serving(app, body_timeout=0.1) as server, server.connect() as client:
+        client.send(
+            b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+        )
+        client.socket.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            client.receive_until(b"\r\n\r\n")
+        client.socket.settimeout(10)
+        waiting.set()
+        assert client.receive_until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.send(b"ok")
+        assert client.response().body == b"ok"
 
 
 def test_a_reader_keeps_its_connection_as_long_as_it_takes_something() -> None:

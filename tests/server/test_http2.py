@@ -290,7 +290,7 @@ def test_a_client_that_never_reads_does_not_fill_the_memory() -> None:
 
 
 def test_a_body_that_stalls() -> None:
-    with serving(mirror, idle_timeout=0.3) as server, Http2Client(server) as client:
+    with serving(mirror, body_timeout=0.3) as server, Http2Client(server) as client:
         client.send(headers(1, POST, end=False), data(1, b"half"))
         assert client.head()[":status"] == "408"
 

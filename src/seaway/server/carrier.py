@@ -34,6 +34,8 @@ class Stream(Protocol):
     number: int
     ended: bool
     full: bool
+    #: Whether the client waits for our 100 before it sends its body.
+    holds_back: bool
 
     @property
     def answered(self) -> bool:

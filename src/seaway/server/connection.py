@@ -27,7 +27,7 @@ from seaway.protocol.events import (
 from seaway.protocol.http1 import Http1Connection
 from seaway.protocol.http2 import PREFACE, wrong_preface
 from seaway.server.carrier import Head, Stream
-from seaway.server.context import NEVER, Context, OpenConnection
+from seaway.server.context import BODY_STEP, NEVER, Context, OpenConnection
 from seaway.server.file_body import copy_file
 from seaway.server.handoff import Farewell, Framing, Handler
 from seaway.server.http2_connection import MultiplexedConnection
@@ -52,6 +52,8 @@ class HttpConnection(SocketEnd):
     """The server's end of one connection that speaks HTTP/1.1."""
 
     __slots__ = (
+        "_awaited",
+        "_body_due",
         "_fresh",
         "_head_seen",
         "_incoming",
@@ -71,6 +73,9 @@ class HttpConnection(SocketEnd):
         #: The stream of the request that arrives, or that has arrived last.
         self._incoming: Stream | None = None
         self._head_seen = False
+        #: When so many bytes more of the body that arrives have to be there.
+        self._body_due = NEVER
+        self._awaited = 0
         #: What has come while it can still be the preface of HTTP/2; None once that is settled.
         self._fresh: bytes | None = b"" if context.config.http2 else None
         self._touched = context.now
@@ -149,6 +154,8 @@ class HttpConnection(SocketEnd):
         stream: Stream = make(self, event)
         self._incoming = stream
         self._head_seen = False
+        if not event.ended:
+            self._time_body()
         if self.current is None:
             self.current = stream
             stream.start()
@@ -157,7 +164,14 @@ class HttpConnection(SocketEnd):
         else:
             self._queue.append(stream)
 
+    def _time_body(self) -> None:
+        self._awaited = BODY_STEP
+        self._body_due = self.context.now + self.context.config.body_timeout
+
     def _on_data(self, event: DataReceived) -> None:
+        self._awaited -= len(event.data)
+        if self._awaited <= 0:
+            self._time_body()
         if self._incoming is not None:
             self._incoming.feed(event.data)
 
@@ -298,6 +312,7 @@ class HttpConnection(SocketEnd):
         waits = bool(self._queue) or (incoming is not None and incoming.full)
         if waits is self.reading:
             self.read(not waits)
+            self._time_body()
             self.set_deadline()
 
     # Leaving -------------------------------------------------------------------------------------
@@ -318,6 +333,11 @@ class HttpConnection(SocketEnd):
         if self.closing or not self.writable:
             super().expire()
         elif self.current is not None:
+            incoming = self._incoming
+            if incoming is not None and incoming.holds_back:
+                self._time_body()
+                self.set_deadline()
+                return
             self._on_violation(ViolationReceived(408, "the request's body has stalled"))
             self.deadline = NEVER
         elif self.http.head_pending:
@@ -333,10 +353,11 @@ class HttpConnection(SocketEnd):
         if self.closing or not self.writable:
             return
         now, config = self.context.now, self.context.config
-        if self.current is not None:
+        if self._incoming is not None and not self._incoming.ended and self.reading:
+            self.deadline = self._body_due
+        elif self.current is not None:
             # Only the peer is timed: the application may take as long as it likes.
-            stalls = self._incoming is not None and not self._incoming.ended and self.reading
-            self.deadline = now + config.idle_timeout if stalls else NEVER
+            self.deadline = NEVER
         elif self.http.head_pending:
             # Not moved by further bytes: a head has to be complete in time, not to progress.
             if not self._head_seen:

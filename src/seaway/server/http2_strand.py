@@ -21,6 +21,7 @@ from seaway.protocol.events import (
 from seaway.protocol.headers import value_of
 from seaway.protocol.http2 import INTERNAL_ERROR
 from seaway.server.carrier import Head, Stream
+from seaway.server.context import BODY_STEP
 from seaway.server.flow import Gate
 from seaway.server.http2_tunnel import Tunnel
 from seaway.server.replies import Header, plain_response
@@ -34,6 +35,7 @@ class Strand:
 
     __slots__ = (
         "_request",
+        "awaited",
         "client",
         "connection",
         "context",
@@ -41,6 +43,7 @@ class Strand:
         "gate",
         "gone",
         "number",
+        "progressed",
         "refusal",
         "secure",
         "server",
@@ -73,6 +76,9 @@ class Strand:
         self.gone = False
         #: When the client last sent a part of the request; by the coarse clock, as all times here.
         self.touched = self.context.now
+        #: When enough of the body had come last, and how much more is enough.
+        self.progressed = self.context.now
+        self.awaited = BODY_STEP
         #: While not writable: unsent bytes when the client was last seen to take some, and when.
         self.waiting = 0
         self.since = 0.0
@@ -179,7 +185,10 @@ class Strand:
     # From the connection -------------------------------------------------------------------------
 
     def feed(self, data: bytes) -> None:
-        self.touched = self.context.now
+        self.touched = now = self.context.now
+        self.awaited -= len(data)
+        if self.awaited <= 0:
+            self.awaited, self.progressed = BODY_STEP, now
         (self.tunnel or self.stream).feed(data)
 
     def end(self) -> None:

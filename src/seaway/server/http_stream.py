@@ -67,7 +67,6 @@ class HttpStream:
         "_discarded",
         "_gate",
         "_headers",
-        "_owes_continue",
         "_parts",
         "_peer",
         "_request",
@@ -78,6 +77,7 @@ class HttpStream:
         "_trailers",
         "ended",
         "full",
+        "holds_back",
         "number",
         "task",
     )
@@ -95,7 +95,8 @@ class HttpStream:
         self._buffered = 0
         self._discarded = 0
         self._delivered = False
-        self._owes_continue = request.expects_continue
+        #: Whether the client waits for our 100 before it sends its body.
+        self.holds_back = request.expects_continue
         #: Where `receive` waits; made when it first has to.
         self._gate: Gate | None = None
         self._peer = _HERE
@@ -253,9 +254,9 @@ class HttpStream:
     async def receive(self) -> Message:
         """ASGI's receive: parts of the body, then ``http.disconnect`` once there is one."""
         connection = self._connection
-        if self._owes_continue:
+        if self.holds_back:
             # RFC 9110 section 10.1.1: sent when the body is wanted, not before.
-            self._owes_continue = False
+            self.holds_back = False
             if self._state in (_WAITING, _HELD) and not (self._body or self.ended or self._peer):
                 connection.send(InterimResponse(self.number, 100, []))
         while True:

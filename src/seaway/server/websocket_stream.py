@@ -58,6 +58,7 @@ class WebSocketStream:
         "_status",
         "ended",
         "full",
+        "holds_back",
         "number",
         "task",
     )
@@ -68,6 +69,7 @@ class WebSocketStream:
         self._request = request
         self.number = request.stream
         self.ended = True
+        self.holds_back = False
         self.full = False
         self.task: asyncio.Task[None] | None = None
         self._handshake: Handshake
