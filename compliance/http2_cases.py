@@ -758,6 +758,15 @@ for _missing in (":method", ":scheme", ":path"):
     malformed("8.3.1", f"no {_missing}", without(_missing))
 for _twice in GET:
     malformed("8.3.1", f"{_twice[0]} twice", (*GET, _twice))
+
+
+def _small_method(peer: Peer) -> None:
+    peer.send(headers(1, replaced(method="get")))
+    assert peer.response(1)[0] in {"400", "405", "501"}
+    alive(peer)
+
+
+case("8.3.1", "a method in small letters is no GET", _small_method)
 malformed("8.3.1", "an empty :path", replaced(path=""))
 malformed("8.3.1", "a :path that is no path", replaced(path="index.html"))
 malformed("8.3.1", "a :path with a fragment", replaced(path="/a#b"))

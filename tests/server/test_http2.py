@@ -459,14 +459,17 @@ async def trailing(scope: Any, receive: Any, send: Any) -> None:
 def test_trailers() -> None:
     with serving(trailing) as server:
         with Http2Client(server) as client:
-            client.send(headers(1))
+            client.send(headers(1, (*GET, ("te", "trailers"))))
             assert client.head()[":status"] == "200"
             assert client.frame(DATA).payload == b"body"
             last = client.frame(HEADERS)
             assert last.fields == (("x-sum", "1"), ("x-end", "2"))
             assert last.ended
+            # Who does not ask for them gets none.
+            assert client.get(stream=3) == ("200", b"body")
         with server.connect() as old:
-            old.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert old.request().body == b"body"
+            old.send(b"GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: TE\r\n\r\n")
             old.receive_until(b"\r\n\r\n")
             assert old.receive_until(b"\r\n\r\n") == (
                 b"4\r\nbody\r\n0\r\nx-sum: 1\r\nx-end: 2\r\n\r\n"

@@ -48,7 +48,11 @@ def _is_authority(value: bytes) -> bool:
 
 @lru_cache(maxsize=64)
 def _method(value: bytes) -> str:
-    return value.decode("ascii")
+    method = value.decode("ascii")
+    if method != method.upper():
+        # Methods are case-sensitive (RFC 9110 section 9.1), and ASGI's are in upper case.
+        raise refusal("the method is not known", 501)
+    return method
 
 
 def read_request(stream: int, fields: Fields, ended: bool, limits: HttpLimits) -> RequestReceived:

@@ -21,6 +21,7 @@ from seaway.protocol.events import (
     ResponseStarted,
     ResponseTrailers,
 )
+from seaway.protocol.headers import token_list, values_of
 from seaway.server.access import log_request, path_of, wanted
 from seaway.server.asgi_types import Application, ClientDisconnected, Message, Scope
 from seaway.server.file_body import open_file, read_file
@@ -251,6 +252,10 @@ class HttpStream:
         method, path = self._request.method, path_of(self._request)
         log_event(server_log, logging.ERROR, event, error, method=method, path=path)
 
+    def _note(self, event: str, **fields: Any) -> None:
+        method, path = self._request.method, path_of(self._request)
+        log_event(server_log, logging.WARNING, event, method=method, path=path, **fields)
+
     async def receive(self) -> Message:
         """ASGI's receive: parts of the body, then ``http.disconnect`` once there is one."""
         connection = self._connection
@@ -302,6 +307,9 @@ class HttpStream:
                 self._trailers = []
         elif kind in _EXTENSIONS and state in _EXTENSIONS[kind][0]:
             await _EXTENSIONS[kind][1](self, message)
+        elif state == _COMPLETE and kind.startswith("http.response."):
+            # ASGI: "any further messages on the channel will be ignored".
+            self._note("message_ignored", kind=kind)
         else:
             raise RuntimeError(f"Unexpected ASGI message {kind!r} {_STANDS[state]}.")
 
@@ -340,6 +348,8 @@ class HttpStream:
 
     async def _send_hint(self, message: Message) -> None:
         """Extension ``http.response.early_hint`` (RFC 8297)."""
+        if self._state == _STARTED:
+            return  # HTTP has no place for it any more; ASGI leaves it to the server
         links = [(b"link", link) for link in message["links"]]
         self._connection.send(InterimResponse(self.number, 103, links))
 
@@ -353,7 +363,10 @@ class HttpStream:
         assert self._trailers is not None  # noqa: S101 - for the type checker: the state says so
         self._trailers += message.get("headers", ())
         if not message.get("more_trailers", False):
-            self._connection.send(ResponseTrailers(self.number, self._trailers))
+            # RFC 9110 section 6.5.1: to clients that have said they take them.
+            wanted = b"trailers" in token_list(values_of(self._request.headers, b"te"))
+            trailers = self._trailers if wanted else []
+            self._connection.send(ResponseTrailers(self.number, trailers))
             self._complete()
 
     async def _send_path(self, message: Message) -> None:
@@ -420,7 +433,7 @@ class HttpStream:
 _EXTENSIONS: dict[
     str, tuple[tuple[int, ...], Callable[[HttpStream, Message], Coroutine[Any, Any, None]]]
 ] = {
-    "http.response.early_hint": ((_WAITING, _HELD), HttpStream._send_hint),
+    "http.response.early_hint": ((_WAITING, _HELD, _STARTED), HttpStream._send_hint),
     "http.response.push": ((_WAITING, _HELD, _STARTED), HttpStream._send_push),
     "http.response.trailers": ((_TRAILING,), HttpStream._send_trailers),
     "http.response.pathsend": ((_HELD,), HttpStream._send_path),

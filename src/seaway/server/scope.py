@@ -78,7 +78,7 @@ def http_scope(
         "method": request.method,
         "scheme": "https" if secure else "http",
         "path": root_path + path,
-        "raw_path": root_path.encode() + raw_path if root_path else raw_path,
+        "raw_path": raw_path,
         "query_string": query,
         "root_path": root_path,
         "headers": request.headers,

@@ -207,8 +207,11 @@ class WebSocketStream:
         sink = self._inbox.sink
         if self._inbox.closed is not None or sink is None:
             raise ClientDisconnected
-        text = message.get("text")
-        sink.send(message["bytes"] if text is None else text)
+        text, data = message.get("text"), message.get("bytes")
+        whole = data if text is None else text
+        if whole is None or (data is not None and whole is not data):
+            raise RuntimeError("websocket.send needs text or bytes: exactly one of them.")
+        sink.send(whole)
         self._sends += 1
         if not sink.writable:
             while not sink.writable:
@@ -226,8 +229,12 @@ class WebSocketStream:
             subprotocol=message.get("subprotocol"),
             deflate=config.websocket_compression,
         )
-        default = self._context.default_headers
-        headers = [*headers, *default, *message.get("headers", ())]
+        own = list(message.get("headers", ()))
+        if any(name.lower() == b"sec-websocket-protocol" for name, _ in own):
+            raise RuntimeError(
+                "websocket.accept names the subprotocol by its key, not by a header."
+            )
+        headers = [*headers, *self._context.default_headers, *own]
         transport = connection.accept(ResponseStarted(self.number, 101, headers))
         websocket = WebSocketConnection(config.max_message_bytes, deflate)
         sink = WebSocketSink(self._context, transport, websocket, self._inbox)
