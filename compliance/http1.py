@@ -18,6 +18,7 @@ import sys
 from typing import Any
 
 from compliance.http1_cases import CASES, END, Case
+from compliance.server import seaway
 
 #: Seconds without a word after which the server is taken to say no more.
 SILENCE = 3.0
@@ -139,8 +140,6 @@ SENTINEL_ANSWER = "GET /end "
 
 
 def main() -> int:
-    from compliance.http2 import seaway
-
     parser = argparse.ArgumentParser(prog="python -m compliance.http1")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, help="default: a server is started")

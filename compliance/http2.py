@@ -15,19 +15,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-import tempfile
-import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from compliance.http2_cases import CASES, Case
 from compliance.http2_frames import connect
+from compliance.server import certificate, seaway
 
 #: Seconds without a word after which the server is taken to say no more.
 SILENCE = 2.0
-
-Application = Callable[[Any, Any, Any], Any]
 
 
 async def hello(scope: Any, receive: Any, send: Any) -> None:
@@ -52,44 +47,6 @@ def check(case: Case, host: str, port: int, *, tls: bool = False, pace: float = 
     return ""
 
 
-@contextlib.contextmanager
-def certificate() -> Iterator[str]:
-    """A file with a certificate for this machine alone, and its key."""
-    import trustme
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "certificate.pem")
-        trustme.CA().issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(path)
-        yield str(path)
-
-
-@contextlib.contextmanager
-def seaway(app: Application = hello, **options: Any) -> Iterator[int]:
-    """Seaway in a thread, with ``options`` of `ServerConfig`; its port."""
-    from seaway.server.application import Announcement
-    from seaway.server.config import ServerConfig
-    from seaway.server.run import Runner
-
-    started = threading.Event()
-    announced: list[Announcement] = []
-
-    def announce(announcement: Announcement) -> None:
-        announced.append(announcement)
-        started.set()
-
-    options = {"bind": ("127.0.0.1:0",), "lifespan": "off", "drain_timeout": 1.0, **options}
-    runner = Runner(app, ServerConfig(**options), announce=announce)
-    thread = threading.Thread(target=runner.run, daemon=True)
-    thread.start()
-    if not started.wait(10):
-        raise SystemExit("The server does not start.")
-    try:
-        yield int(announced[0].urls[0].rpartition(":")[2])
-    finally:
-        runner.stop()
-        thread.join(10)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m compliance.http2")
     parser.add_argument("--host", default="127.0.0.1")
@@ -104,7 +61,7 @@ def main() -> int:
         port = options.port
         if port is None:
             own = {"certfile": stack.enter_context(certificate())} if options.tls else {}
-            port = stack.enter_context(seaway(**own))
+            port = stack.enter_context(seaway(hello, **own))
         found = ((case, check(case, options.host, port, **how)) for case in chosen)
         wrong = [(case, fault) for case, fault in found if fault]
     for case, fault in wrong:

@@ -207,11 +207,16 @@ class WebSocketStream:
         sink = self._inbox.sink
         if self._inbox.closed is not None or sink is None:
             raise ClientDisconnected
-        text, data = message.get("text"), message.get("bytes")
-        whole = data if text is None else text
-        if whole is None or (data is not None and whole is not data):
-            raise RuntimeError("websocket.send needs text or bytes: exactly one of them.")
-        sink.send(whole)
+        data, binary = message.get("text"), message.get("bytes")
+        if data is None:
+            data = binary
+            if data is None:
+                raise ValueError(
+                    "The application sent a websocket.send with neither text nor bytes."
+                )
+        elif binary is not None:
+            raise ValueError("The application sent a websocket.send with both text and bytes.")
+        sink.send(data)
         self._sends += 1
         if not sink.writable:
             while not sink.writable:
