@@ -15,6 +15,7 @@ from seaway.exceptions import ResponseError
 from .events import (
     DataReceived,
     Event,
+    Headers,
     InterimResponse,
     ResponseData,
     ResponseStarted,
@@ -32,6 +33,7 @@ from .http1_request import (
     PRIMING,
     UPGRADED,
     HttpLimits,
+    Phase,
     RequestReader,
 )
 from .http1_response import SWITCHING_PROTOCOLS, Coding, Exchange
@@ -45,11 +47,6 @@ _STATUS_OF_REASON = {
     "Expected HTTP/2 Connection Preface": 505,
     "Invalid method encountered": 501,
 }
-
-
-#: Phases in which bytes are dropped, and those in which they could pile up inside llhttp.
-_DEAF = frozenset({LAST, CLOSED})
-_LISTENING = frozenset({IDLE, HEAD, BODY})
 
 
 class Http1Connection:
@@ -120,7 +117,9 @@ class Http1Connection:
             self._silent = 0
         else:
             self._silent += len(data)
-            if self._silent > self._limits.header_bytes and reader.phase in _LISTENING:
+            if self._silent > self._limits.header_bytes and (
+                reader.phase is IDLE or reader.phase is HEAD or reader.phase is BODY
+            ):
                 self._violate(431, "the request's header is too large")
         return events
 
@@ -145,14 +144,7 @@ class Http1Connection:
         :raises ResponseError: the application's fault; nothing of this event may be sent. If the
             response has not started, another (a 500) can take its place, else only closing is left.
         """
-        exchanges = self._reader.exchanges
-        if not exchanges:
-            raise ResponseError("the application sent a response that nobody asked for")
-        exchange = exchanges[0]
-        if event.stream != exchange.stream:
-            raise ResponseError(
-                f"a response to request {event.stream} before request {exchange.stream} is answered"
-            )
+        exchange = self._due(event.stream)
         if isinstance(event, ResponseData):
             try:
                 data = exchange.data(event)
@@ -162,12 +154,44 @@ class Http1Connection:
                 self._end_exchange(exchange)
             return data
         if isinstance(event, ResponseStarted):
-            return self._start(exchange, event)
+            head = exchange.start(event)
+            self._start(exchange, event.status)
+            return head
         if isinstance(event, InterimResponse):
             return exchange.interim(event)
         data = exchange.trailers(event)
         self._end_exchange(exchange)
         return data
+
+    def answer(
+        self, stream: int, status: int, headers: Headers, data: bytes, ended: bool
+    ) -> tuple[bytes, bytes]:
+        """`send` for a final response's head and the first part of its body together.
+
+        :returns: the bytes of the head and those of the part.
+        :raises ResponseError: the application's fault; nothing may be sent, and another response
+            can take this one's place.
+        """
+        exchange = self._due(stream)
+        if status == SWITCHING_PROTOCOLS:
+            raise ResponseError("the application sent 101 as a response with a body")
+        parts = exchange.open(status, headers, data, ended)
+        self._start(exchange, status)
+        if ended:
+            self._end_exchange(exchange)
+        return parts
+
+    def _due(self, stream: int) -> Exchange:
+        """The exchange that a response to this request belongs to."""
+        exchanges = self._reader.exchanges
+        if not exchanges:
+            raise ResponseError("the application sent a response that nobody asked for")
+        exchange = exchanges[0]
+        if stream != exchange.stream:
+            raise ResponseError(
+                f"a response to request {stream} before request {exchange.stream} is answered"
+            )
+        return exchange
 
     @property
     def body_left(self) -> int:
@@ -202,13 +226,7 @@ class Http1Connection:
         reader = self._reader
         while data:
             phase = reader.phase
-            if phase is UPGRADED:
-                reader.events.append(DataReceived(reader.stream, bytes(data)))
-                return
-            if phase is HELD:
-                self._hold(bytes(data))
-                return
-            if phase in _DEAF:
+            if phase is not IDLE and self._keeps_from_parser(phase, data):
                 return
             try:
                 reader.parser.feed_data(data)
@@ -223,6 +241,16 @@ class Http1Connection:
                 return
             else:
                 return
+
+    def _keeps_from_parser(self, phase: Phase, data: bytes | memoryview) -> bool:
+        """Whether ``data`` is nothing for llhttp; then it is seen to here."""
+        if phase is UPGRADED:
+            self._reader.events.append(DataReceived(self._reader.stream, bytes(data)))
+        elif phase is HELD:
+            self._hold(bytes(data))
+        elif phase is not LAST and phase is not CLOSED:
+            return False
+        return True
 
     def _hold(self, data: bytes) -> None:
         self._held = data
@@ -259,17 +287,16 @@ class Http1Connection:
         if not exchanges or (len(exchanges) == 1 and exchanges[0].started):
             self.keep_alive = False
 
-    def _start(self, exchange: Exchange, event: ResponseStarted) -> bytes:
+    def _start(self, exchange: Exchange, status: int) -> None:
+        """The response's head is made."""
         reader = self._reader
-        head = exchange.start(event)
         self.keep_alive = not exchange.closes
-        if event.status == SWITCHING_PROTOCOLS:
+        if status == SWITCHING_PROTOCOLS:
             self.keep_alive = False
             reader.exchanges.clear()
             reader.finish(UPGRADED)
         elif reader.phase is HELD and exchange is reader.exchanges[-1]:
             reader.end_message()
-        return head
 
     def _end_exchange(self, exchange: Exchange) -> None:
         reader = self._reader

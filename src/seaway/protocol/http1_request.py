@@ -63,9 +63,17 @@ class Phase(enum.Enum):
 IDLE, HEAD, BODY, PRIMING, HELD, LAST, CLOSED, UPGRADED = Phase
 
 #: Fields that decide framing, persistence and routing; repeated ones are joined by commas, which
-#: is what they mean (RFC 9110 section 5.3).
+#: is what they mean (RFC 9110 section 5.3). Proxy-Connection is nothing to us, but llhttp heeds it.
 _MEANINGFUL = frozenset(
-    {b"connection", b"content-length", b"expect", b"host", b"transfer-encoding", b"upgrade"}
+    {
+        b"connection",
+        b"content-length",
+        b"expect",
+        b"host",
+        b"proxy-connection",
+        b"transfer-encoding",
+        b"upgrade",
+    }
 )
 #: Takes a finished parser's place: a parser and its reader refer to each other, and would wait for
 #: the garbage collector together.
@@ -78,6 +86,8 @@ class RequestReader:
     __slots__ = (
         "_body_framing",
         "_fields",
+        "_header_bytes",
+        "_header_count",
         "_headers",
         "_limits",
         "_persistent",
@@ -93,6 +103,8 @@ class RequestReader:
 
     def __init__(self, limits: HttpLimits) -> None:
         self._limits = limits
+        self._header_bytes = limits.header_bytes
+        self._header_count = limits.header_count
         self._headers: Headers = []
         self._fields: dict[bytes, bytes] = {}
         self._target = b""
@@ -126,26 +138,21 @@ class RequestReader:
     # Called by llhttp, in the order of the wire ----------------------------------------------
 
     def on_message_begin(self) -> None:
-        if self.phase is not IDLE:
-            if self.phase is PRIMING:
-                return
+        if self.phase is IDLE:
+            self.phase = HEAD
+        elif self.phase is not PRIMING:
             raise self._refuse("a request after the last one")
-        self.phase = HEAD
-        self._headers = []
-        self._fields = {}
-        self._target = b""
 
     def on_url(self, part: bytes) -> None:
-        self._target += part
+        self._target = target = self._target + part if self._target else part
         self.size += len(part)
-        if len(self._target) > self._limits.target_bytes:
+        if len(target) > self._limits.target_bytes:
             raise self._refuse("the request target is too long", 414)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        limits = self._limits
         headers = self._headers
         self.size = size = self.size + len(name) + len(value) + 4
-        if size > limits.header_bytes or len(headers) >= limits.header_count:
+        if size > self._header_bytes or len(headers) >= self._header_count:
             raise self._refuse("the request's header is too large", 431)
         name = name.lower()
         value = value.rstrip(b" \t")
@@ -178,6 +185,9 @@ class RequestReader:
     def on_message_complete(self) -> None:
         self.size = 0
         if self.phase is BODY:
+            # Trailers, if there were any: counted against the limits, and dropped (RFC 9110
+            # section 6.5.1).
+            self._fields, self._headers, self._target = {}, [], b""
             self.events.append(RequestEnded(self.stream))
             self.end_message()
 
@@ -186,29 +196,33 @@ class RequestReader:
         return self.fault
 
     def _read_head(self) -> None:
-        parser, fields, headers = self.parser, self._fields, self._headers
-        # What follows in the same message is trailers: counted against the limits, and dropped
-        # (RFC 9110 section 6.5.1).
-        self._fields, self._headers = {}, []
-        target, self._target = self._target, b""
-        version = parser.get_http_version()
-        if version not in PERSISTENT_BY_DEFAULT:
-            raise refusal(f"HTTP/{version} is not spoken here", 505)
+        fields, headers, target = self._fields, self._headers, self._target
+        self._fields, self._headers, self._target = {}, [], b""
+        parser = self.parser
+        # Of the versions that llhttp knows (0.9, 1.0, 1.1, 2.0), it keeps connections alive without
+        # being told to in 1.1 only. Asking for that is much cheaper than asking for the version.
+        untold = b"connection" not in fields and b"proxy-connection" not in fields
+        if untold and parser.should_keep_alive():
+            version = "1.1"
+        else:
+            version = parser.get_http_version()
+            if version not in PERSISTENT_BY_DEFAULT:
+                raise refusal(f"HTTP/{version} is not spoken here", 505)
         if len(self.exchanges) >= self._limits.unanswered:
             raise refusal("too many requests before the first is answered", 429)
         method = parser.get_method().decode("ascii")
         check_target(method, target, fields, version, headers)
-        with_body = has_body(fields, version)
         upgrade, self._persistent = connection_options(fields, version)
-        if not parser.should_upgrade():
+        with_body = has_body(fields, version)
+        upgrades = (with_body or upgrade != "") and parser.should_upgrade()
+        if with_body or not upgrades:
             upgrade = ""
         waits = version == "1.1" and expects_continue(fields) and with_body
         if not with_body:
             self.end_message()
             if upgrade:
                 self.phase = HELD
-        elif parser.should_upgrade():
-            upgrade = ""
+        elif upgrades:
             self.phase = PRIMING
             self._body_framing = (
                 b"content-length: " + fields[b"content-length"]
@@ -217,20 +231,20 @@ class RequestReader:
             )
         else:
             self.phase = BODY
-        self.stream += 1
+        self.stream = stream = self.stream + 1
         self.exchanges.append(
             Exchange(
-                self.stream,
-                head_only=method == "HEAD",
-                old=version == "1.0",
-                closes=not self._persistent,
-                upgradable=upgrade != "",
-                awaits_continue=waits,
+                stream,
+                method == "HEAD",
+                version == "1.0",
+                not self._persistent,
+                upgrade != "",
+                waits,
             )
         )
         self.events.append(
             RequestReceived(
-                self.stream, method, target, headers, version, upgrade, waits, not with_body
+                stream, method, target, headers, version, upgrade, waits, not with_body
             )
         )
 
