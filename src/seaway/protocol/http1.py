@@ -203,13 +203,13 @@ class Http1Connection:
         """The server has sent ``size`` bytes of the body itself, no more than `body_left`."""
         self._reader.exchanges[0].skip(size)
 
-    @property
-    def coding(self) -> Coding:
-        """How to write the rest of the current response without `send`: nothing else is sent or
-        received on this connection any more. Raises `ResponseError` (see `Exchange.coding`)."""
-        if not self._reader.exchanges:
-            raise ResponseError("no response is under way")
-        return self._reader.exchanges[0].coding
+    def stream(self, event: ResponseStarted) -> tuple[bytes, Coding]:
+        """The head of a response whose body is written without `send`, and how to write it: nothing
+        else is sent or received on this connection any more.
+
+        :raises ResponseError: as `answer` does, and for a response whose length is fixed.
+        """
+        return self._due(event.stream).start_coded(event)
 
     def upgrade(self) -> bytes:
         """Stop speaking HTTP, after 101 was sent: returns what the peer sent behind its request.

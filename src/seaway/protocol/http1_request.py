@@ -243,9 +243,7 @@ class RequestReader:
             )
         )
         self.events.append(
-            RequestReceived(
-                stream, method, target, headers, version, upgrade, waits, not with_body
-            )
+            RequestReceived(stream, method, target, headers, version, upgrade, waits, not with_body)
         )
 
     def end_message(self) -> None:

@@ -103,9 +103,6 @@ def _bare(part: bytes) -> bytes:
 
 
 _LAST_CHUNK = b"0\r\n\r\n"
-_CHUNKED = Coding(_chunk, _LAST_CHUNK)
-#: For HTTP/1.0: the end of the connection is the end of the body.
-_UNTIL_CLOSE = Coding(_bare, b"")
 
 
 #: Writes a part of a body: the exchange, the part, and whether it is the last.
@@ -140,18 +137,6 @@ class Exchange(msgspec.Struct, eq=False, gc=False):
     def started(self) -> bool:
         """Whether the final response's head has been sent."""
         return self.writer is not None
-
-    @property
-    def coding(self) -> Coding:
-        """The coding of a body that has begun and has no length of its own.
-
-        :raises ResponseError: there is no such body.
-        """
-        if self.writer is _write_chunk:
-            return _CHUNKED
-        if self.writer is _write_until_close:
-            return _UNTIL_CLOSE
-        raise ResponseError("the application streams a response whose length is fixed")
 
     def interim(self, event: InterimResponse) -> bytes:
         """A 1xx response, or nothing for an HTTP/1.0 client (RFC 9110 section 15.2)."""
@@ -205,9 +190,7 @@ class Exchange(msgspec.Struct, eq=False, gc=False):
         self.writer = writer
         return head
 
-    def open(
-        self, status: int, headers: Headers, data: bytes, ended: bool
-    ) -> tuple[bytes, bytes]:
+    def open(self, status: int, headers: Headers, data: bytes, ended: bool) -> tuple[bytes, bytes]:
         """The final response's head, and the first part of its body in its framing.
 
         :raises ResponseError: nothing may be sent; another response can take this one's place.
@@ -219,6 +202,18 @@ class Exchange(msgspec.Struct, eq=False, gc=False):
         except ResponseError:
             self.writer = None
             raise
+
+    def start_coded(self, event: ResponseStarted) -> tuple[bytes, Coding]:
+        """The final response's head, and the coding of its body.
+
+        :raises ResponseError: as `open` does, and for a body whose length is fixed.
+        """
+        head = self.start(event)
+        coding = _CODINGS.get(self.writer)
+        if coding is None:
+            self.writer = None
+            raise ResponseError("the application streams a response whose length is fixed")
+        return head, coding
 
     def data(self, event: ResponseData) -> bytes:
         """A part of the response's body in its framing."""
@@ -301,3 +296,11 @@ def _write_nothing(_exchange: Exchange, data: bytes, _ended: bool) -> bytes:
     if data:
         raise ResponseError("the application sent a body with a status that cannot have one")
     return b""
+
+
+#: How a body is written whose length is not known in advance, by what writes its parts here.
+_CODINGS: dict[Writer | None, Coding] = {
+    _write_chunk: Coding(_chunk, _LAST_CHUNK),
+    # For HTTP/1.0: the end of the connection is the end of the body.
+    _write_until_close: Coding(_bare, b""),
+}
