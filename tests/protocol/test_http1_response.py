@@ -8,7 +8,7 @@ import pytest
 
 from seaway.exceptions import ResponseError
 from seaway.protocol.events import Headers, InterimResponse, ResponseData, ResponseStarted
-from seaway.protocol.http1_response import _BEGINNINGS, _MOST_BEGINNINGS, Exchange
+from seaway.protocol.http1_response import Exchange
 
 DATE = (b"date", b"now")
 OK = b"HTTP/1.1 200 OK\r\ndate: now\r\n"
@@ -254,10 +254,3 @@ def test_a_body_that_others_write_has_no_length_of_its_own() -> None:
     with pytest.raises(ResponseError, match="whose length is fixed"):
         exchange.start_coded(ResponseStarted(1, 200, [(b"content-length", b"3")]))
     assert not exchange.started
-
-
-def test_an_applications_many_names_are_not_remembered_for_ever() -> None:
-    for number in range(2000):
-        name = b"x-%d" % number
-        assert b"\r\n" + name + b": v\r\n" in start(Exchange(1), (name.upper(), b"v"))
-    assert len(_BEGINNINGS) == _MOST_BEGINNINGS

@@ -20,6 +20,7 @@ import msgspec
 from seaway.exceptions import ProtocolError
 
 from .events import DataReceived, Event, Headers, RequestEnded, RequestReceived
+from .headers import Remembered
 from .http1_response import Exchange
 from .http1_rules import (
     PERSISTENT_BY_DEFAULT,
@@ -74,6 +75,20 @@ _MEANINGFUL = frozenset(
         b"transfer-encoding",
         b"upgrade",
     }
+)
+#: Names in lower case, as clients write them: all requests share these few objects, which know
+#: their hashes.
+_LOWERED = Remembered(
+    bytes.lower,
+    (
+        written
+        for name in (
+            *_MEANINGFUL,
+            *(b"accept", b"accept-encoding", b"accept-language", b"authorization"),
+            *(b"cache-control", b"content-type", b"cookie", b"origin", b"referer", b"user-agent"),
+        )
+        for written in (name, name.title())
+    ),
 )
 #: Takes a finished parser's place: a parser and its reader refer to each other, and would wait for
 #: the garbage collector together.
@@ -154,7 +169,7 @@ class RequestReader:
         self.size = size = self.size + len(name) + len(value) + 4
         if size > self._header_bytes or len(headers) >= self._header_count:
             raise self._refuse("the request's header is too large", 431)
-        name = name.lower()
+        name = _LOWERED[name]
         value = value.rstrip(b" \t")
         headers.append((name, value))
         if name in _MEANINGFUL:
@@ -198,23 +213,45 @@ class RequestReader:
     def _read_head(self) -> None:
         fields, headers, target = self._fields, self._headers, self._target
         self._fields, self._headers, self._target = {}, [], b""
-        parser = self.parser
+        version = self._read_version(fields)
+        if len(self.exchanges) >= self._limits.unanswered:
+            raise refusal("too many requests before the first is answered", 429)
+        method = self.parser.get_method().decode("ascii")
+        check_target(method, target, fields, version, headers)
+        if len(fields) > 1 or b"host" not in fields:
+            upgrade, waits, ended = self._read_framing(fields, version)
+        else:
+            # Nothing frames a body, and nothing is asked of the connection.
+            upgrade, waits, ended = "", False, True
+            self._persistent = version == "1.1"
+            self.end_message()
+        self.stream = stream = self.stream + 1
+        head_only, old, closes = method == "HEAD", version == "1.0", not self._persistent
+        self.exchanges.append(Exchange(stream, head_only, old, closes, upgrade != "", waits))
+        self.events.append(
+            RequestReceived(stream, method, target, headers, version, upgrade, waits, ended)
+        )
+
+    def _read_version(self, fields: dict[bytes, bytes]) -> str:
         # Of the versions that llhttp knows (0.9, 1.0, 1.1, 2.0), it keeps connections alive without
         # being told to in 1.1 only. Asking for that is much cheaper than asking for the version.
         untold = b"connection" not in fields and b"proxy-connection" not in fields
-        if untold and parser.should_keep_alive():
-            version = "1.1"
-        else:
-            version = parser.get_http_version()
-            if version not in PERSISTENT_BY_DEFAULT:
-                raise refusal(f"HTTP/{version} is not spoken here", 505)
-        if len(self.exchanges) >= self._limits.unanswered:
-            raise refusal("too many requests before the first is answered", 429)
-        method = parser.get_method().decode("ascii")
-        check_target(method, target, fields, version, headers)
-        upgrade, self._persistent = connection_options(fields, version)
+        if untold and self.parser.should_keep_alive():
+            return "1.1"
+        version = self.parser.get_http_version()
+        if version not in PERSISTENT_BY_DEFAULT:
+            raise refusal(f"HTTP/{version} is not spoken here", 505)
+        return version
+
+    def _read_framing(self, fields: dict[bytes, bytes], version: str) -> tuple[str, bool, bool]:
+        """Where the request ends and what comes then: the next phase.
+
+        :returns: the protocol to upgrade to or "", whether the client waits for a 100, and whether
+            there is no body.
+        """
         with_body = has_body(fields, version)
-        upgrades = (with_body or upgrade != "") and parser.should_upgrade()
+        upgrade, self._persistent = connection_options(fields, version)
+        upgrades = (with_body or upgrade != "") and self.parser.should_upgrade()
         if with_body or not upgrades:
             upgrade = ""
         waits = version == "1.1" and expects_continue(fields) and with_body
@@ -231,20 +268,7 @@ class RequestReader:
             )
         else:
             self.phase = BODY
-        self.stream = stream = self.stream + 1
-        self.exchanges.append(
-            Exchange(
-                stream,
-                method == "HEAD",
-                version == "1.0",
-                not self._persistent,
-                upgrade != "",
-                waits,
-            )
-        )
-        self.events.append(
-            RequestReceived(stream, method, target, headers, version, upgrade, waits, not with_body)
-        )
+        return upgrade, waits, not with_body
 
     def end_message(self) -> None:
         """The next byte starts another request, if the last one allows another."""

@@ -23,7 +23,7 @@ from .events import (
     ResponseStarted,
     ResponseTrailers,
 )
-from .headers import check_response_headers, response_name, token_list
+from .headers import Remembered, check_response_text, response_name, token_list
 
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}".encode() for status in HTTPStatus
@@ -34,11 +34,6 @@ _OURS = frozenset({b"content-length", b"transfer-encoding", b"connection", b"dat
 _WITHOUT_CONTENT = frozenset({204, 304})
 SWITCHING_PROTOCOLS = 101
 
-#: Names as applications write them, and how their lines begin; empty for those that are ours to
-#: write. Bounded, since applications may make names up.
-_BEGINNINGS: dict[bytes, bytes] = {}
-_MOST_BEGINNINGS = 1024
-
 
 def _status_line(status: int) -> bytes:
     if not 100 <= status <= 999:
@@ -47,12 +42,15 @@ def _status_line(status: int) -> bytes:
 
 
 def _beginning(name: bytes) -> bytes:
-    """How the line of a field begins. Raises `ResponseError` unless ``name`` is a token."""
+    """How the line of a field begins; empty for those that are ours to write.
+
+    Raises `ResponseError` unless ``name`` is a token.
+    """
     lower = response_name(name)
-    beginning = b"" if lower in _OURS else lower + b": "
-    if len(_BEGINNINGS) < _MOST_BEGINNINGS:
-        _BEGINNINGS[bytes(name)] = beginning
-    return beginning
+    return b"" if lower in _OURS else lower + b": "
+
+
+_BEGINNINGS = Remembered(_beginning)
 
 
 def _content_length(value: bytes) -> int:
@@ -62,16 +60,8 @@ def _content_length(value: bytes) -> int:
 
 
 def _head(lines: list[bytes], headers: Headers) -> bytes:
-    """Join a head's lines and refuse injected ones.
-
-    Between N lines there are N - 1 line ends: counting CR and LF finds an injected one far faster
-    than a look at each value; only then is the guilty header searched for.
-    """
-    head = b"\r\n".join(lines)
-    ends = len(lines) - 1
-    if head.count(b"\n") != ends or head.count(b"\r") != ends or b"\0" in head:
-        check_response_headers(headers)
-    return head + b"\r\n\r\n"
+    check_response_text(b"".join(lines), headers)
+    return b"\r\n".join(lines) + b"\r\n\r\n"
 
 
 def _plain_head(status: int, headers: Headers) -> bytes:
@@ -160,11 +150,11 @@ class Exchange(msgspec.Struct, eq=False, gc=False):
             raise ResponseError("the application started a second response to one request")
         if status < 200:
             return self._switch(status, headers)
-        lines = [_status_line(status)]
+        lines = [_STATUS_LINES.get(status) or _status_line(status)]
         length: bytes | None = None
         date: bytes | None = None
         for field, value in headers:
-            beginning = _BEGINNINGS[field] if field in _BEGINNINGS else _beginning(field)
+            beginning = _BEGINNINGS[field]
             if beginning:
                 lines.append(beginning + value)
                 continue

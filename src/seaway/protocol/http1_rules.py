@@ -20,6 +20,8 @@ from .headers import token_list
 #: uri-host [":" port] (RFC 9110 section 7.2, RFC 3986 section 3.2.2), without percent-encoding.
 _HOST = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+;=]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 _ABSOLUTE_FORM = re.compile(rb"(?i:https?)://([^/?#]*)")
+#: What a fragment begins with. A number: `in` is many times slower with bytes.
+FRAGMENT = ord("#")
 PERSISTENT_BY_DEFAULT = {"1.0": False, "1.1": True}
 
 
@@ -54,7 +56,7 @@ def check_target(
             raise refusal("no Host header")
     elif not is_host(host):
         raise refusal("the Host header is not a host and port")
-    if b"#" in target:
+    if FRAGMENT in target:
         raise refusal("the request target has a fragment")
     if target.startswith(b"/"):
         return

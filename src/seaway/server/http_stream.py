@@ -22,9 +22,9 @@ from seaway.protocol.events import (
     ResponseTrailers,
 )
 from seaway.server.access import log_request, path_of, wanted
-from seaway.server.asgi_types import Application, ClientDisconnected, Message
+from seaway.server.asgi_types import Application, ClientDisconnected, Message, Scope
 from seaway.server.file_body import open_file, read_file
-from seaway.server.flow import Gate
+from seaway.server.flow import Gate, start_task
 from seaway.server.handoff import EXTENSION, Farewell, Framing, Handler, Sink
 from seaway.server.logs import log_event, server_log
 from seaway.server.scope import http_scope
@@ -141,7 +141,15 @@ class HttpStream:
 
     def run(self, app: Application) -> None:
         """Have ``app`` answer, in a task."""
-        self.task = self._connection.context.loop.create_task(self._run(app))
+        connection = self._connection
+        # A dictionary of its own either way: applications may add to theirs.
+        extensions = (
+            connection.extensions.copy()
+            if connection.stream_body is None
+            else {**connection.extensions, EXTENSION: {"take": self.take}}
+        )
+        scope = http_scope(connection, self._request, extensions)
+        self.task = start_task(connection.context.loop, self._run(app, scope), scope["path"])
 
     def respond(self, status: int, headers: Headers, body: bytes) -> None:
         """A whole response."""
@@ -200,17 +208,10 @@ class HttpStream:
 
     # The application's side ----------------------------------------------------------------------
 
-    async def _run(self, app: Application) -> None:
+    async def _run(self, app: Application, scope: Scope) -> None:
         error: BaseException | None = None
         try:
-            connection = self._connection
-            # A dictionary of its own either way: applications may add to theirs.
-            extensions = (
-                connection.extensions.copy()
-                if connection.stream_body is None
-                else {**connection.extensions, EXTENSION: {"take": self.take}}
-            )
-            await app(http_scope(connection, self._request, extensions), self.receive, self.send)
+            await app(scope, self.receive, self.send)
         except (ClientDisconnected, asyncio.CancelledError) as ending:
             error = ending
         except Exception as failure:  # noqa: BLE001 - whatever it is, it ends this request only
