@@ -166,6 +166,49 @@ def test_each_request_line_is_looked_at(size: int) -> None:
             assert isinstance(events[-1], ViolationReceived) == (last is not GET), (before, last)
 
 
+def test_head_and_body_in_one_step() -> None:
+    connection = Http1Connection()
+    connection.receive(GET + GET)
+    with pytest.raises(ResponseError, match="response to request 2 before request 1"):
+        connection.answer(2, 200, [], b"", True)
+    head, body = connection.answer(1, 200, [(b"content-length", b"2")], b"hi", True)
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert body == b"hi"
+    with pytest.raises(ResponseError, match="101"):
+        connection.answer(2, 101, [], b"", True)
+    head, body = connection.answer(2, 200, [(b"connection", b"close")], b"hi", False)
+    assert connection.answers_owed == 1
+    assert not connection.keep_alive
+    connection.send(ResponseData(2, b"", ended=True))
+    with pytest.raises(ResponseError, match="nobody asked for"):
+        connection.answer(2, 200, [], b"", True)
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize("persistence", [b"keep-alive", b"close"])
+def test_proxy_connection_says_nothing_of_the_version(version: str, persistence: bytes) -> None:
+    connection = Http1Connection()
+    line = b"GET / HTTP/%b\r\n" % version.encode()
+    (event,) = connection.receive(line + b"Host: a\r\nProxy-Connection: %b\r\n\r\n" % persistence)
+    assert isinstance(event, RequestReceived)
+    assert event.version == version
+    head, _ = connection.answer(1, 200, [], b"", True)
+    assert (b"connection: close" in head) is (version == "1.0")
+
+
+def test_nothing_of_a_primed_body_is_left_for_the_next_request() -> None:
+    connection = Http1Connection()
+    upgrade = b"POST /one HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n"
+    events = connection.receive(
+        upgrade + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nT: 1\r\n\r\n"
+        b"GET /two HTTP/1.1\r\nHost: b\r\n\r\n"
+    )
+    first, *_, last = events
+    assert isinstance(first, RequestReceived)
+    assert isinstance(last, RequestReceived)
+    assert (last.target, last.headers) == (b"/two", [(b"host", b"b")])
+
+
 def test_empty_lines_before_a_request_are_skipped_rfc9112_2_2() -> None:
     assert only(Http1Connection(), b"\r\n\r\n" + GET).target == b"/"
 

@@ -330,11 +330,24 @@ def test_a_transfer_encoding_of_the_applications_is_ignored() -> None:
     assert response.body == b"ok"
 
 
-def test_a_body_that_contradicts_its_content_length_is_not_passed_on(log: CapturedLog) -> None:
+def test_a_body_that_contradicts_its_content_length_becomes_a_500(log: CapturedLog) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         headers = [(b"content-length", b"3")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"four"})
+
+    with serving(app) as server, server.connect() as client:
+        assert client.request().status == 500
+        assert client.receive_all() == b""
+        wait_until(lambda: log.events == ["application_failed"])
+
+
+def test_a_body_that_goes_on_past_its_content_length_is_cut_off(log: CapturedLog) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"content-length", b"3")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"on", "more_body": True})
+        await send({"type": "http.response.body", "body": b"e!"})
 
     with serving(app) as server, server.connect() as client:
         client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")

@@ -180,6 +180,11 @@ def test_applications_that_fail(log: CapturedLog) -> None:
                     "headers": [(b"content-length", b"9")],
                 }
             )
+            await send({"type": "http.response.body", "body": b"x", "more_body": True})
+            await send({"type": "http.response.body", "body": b"y"})
+        if scope["path"] == "/shorter":
+            length = [(b"content-length", b"9")]
+            await send({"type": "http.response.start", "status": 200, "headers": length})
             await send({"type": "http.response.body", "body": b"x"})
         if scope["path"] != "/silent":
             raise ValueError("broken")
@@ -191,7 +196,8 @@ def test_applications_that_fail(log: CapturedLog) -> None:
             client.send(headers(stream, ((":path", path), *(f for f in GET if f[0] != ":path"))))
             assert client.frame(RST_STREAM, stream).code == INTERNAL_ERROR
         assert client.get("/early", 9)[0] == "500"
-    assert log.events.count("application_failed") == 4
+        assert client.get("/shorter", 11)[0] == "500"
+    assert log.events.count("application_failed") == 5
     assert log.events.count("no_response") == 1
 
 

@@ -15,6 +15,7 @@ from seaway.exceptions import ProtocolError, ResponseError
 from .events import (
     DataReceived,
     Event,
+    Headers,
     InterimResponse,
     ResponseData,
     ResponseStarted,
@@ -55,10 +56,6 @@ _STATUS_OF_REASON = {
 }
 _UNKNOWN_METHOD = "Invalid method encountered"
 _HEAD_END_SIZE = len(HEAD_END)
-
-
-#: Phases in which bytes could pile up inside llhttp.
-_LISTENING = frozenset({IDLE, HEAD, BODY})
 
 
 class Http1Connection:
@@ -133,7 +130,9 @@ class Http1Connection:
             self._silent = 0
         else:
             self._silent += len(data)
-            if self._silent > self._limits.header_bytes and reader.phase in _LISTENING:
+            if self._silent > self._limits.header_bytes and (
+                reader.phase is IDLE or reader.phase is HEAD or reader.phase is BODY
+            ):
                 self._violate(431, "the request's header is too large")
         return events
 
@@ -158,14 +157,7 @@ class Http1Connection:
         :raises ResponseError: the application's fault; nothing of this event may be sent. If the
             response has not started, another (a 500) can take its place, else only closing is left.
         """
-        exchanges = self._reader.exchanges
-        if not exchanges:
-            raise ResponseError("the application sent a response that nobody asked for")
-        exchange = exchanges[0]
-        if event.stream != exchange.stream:
-            raise ResponseError(
-                f"a response to request {event.stream} before request {exchange.stream} is answered"
-            )
+        exchange = self._due(event.stream)
         if isinstance(event, ResponseData):
             try:
                 data = exchange.data(event)
@@ -175,12 +167,44 @@ class Http1Connection:
                 self._end_exchange(exchange)
             return data
         if isinstance(event, ResponseStarted):
-            return self._start(exchange, event)
+            head = exchange.start(event)
+            self._start(exchange, event.status)
+            return head
         if isinstance(event, InterimResponse):
             return exchange.interim(event)
         data = exchange.trailers(event)
         self._end_exchange(exchange)
         return data
+
+    def answer(
+        self, stream: int, status: int, headers: Headers, data: bytes, ended: bool
+    ) -> tuple[bytes, bytes]:
+        """`send` for a final response's head and the first part of its body together.
+
+        :returns: the bytes of the head and those of the part.
+        :raises ResponseError: the application's fault; nothing may be sent, and another response
+            can take this one's place.
+        """
+        exchange = self._due(stream)
+        if status == SWITCHING_PROTOCOLS:
+            raise ResponseError("the application sent 101 as a response with a body")
+        parts = exchange.open(status, headers, data, ended)
+        self._start(exchange, status)
+        if ended:
+            self._end_exchange(exchange)
+        return parts
+
+    def _due(self, stream: int) -> Exchange:
+        """The exchange that a response to this request belongs to."""
+        exchanges = self._reader.exchanges
+        if not exchanges:
+            raise ResponseError("the application sent a response that nobody asked for")
+        exchange = exchanges[0]
+        if stream != exchange.stream:
+            raise ResponseError(
+                f"a response to request {stream} before request {exchange.stream} is answered"
+            )
+        return exchange
 
     @property
     def body_left(self) -> int:
@@ -192,13 +216,13 @@ class Http1Connection:
         """The server has sent ``size`` bytes of the body itself, no more than `body_left`."""
         self._reader.exchanges[0].skip(size)
 
-    @property
-    def coding(self) -> Coding:
-        """How to write the rest of the current response without `send`: nothing else is sent or
-        received on this connection any more. Raises `ResponseError` (see `Exchange.coding`)."""
-        if not self._reader.exchanges:
-            raise ResponseError("no response is under way")
-        return self._reader.exchanges[0].coding
+    def stream(self, event: ResponseStarted) -> tuple[bytes, Coding]:
+        """The head of a response whose body is written without `send`, and how to write it: nothing
+        else is sent or received on this connection any more.
+
+        :raises ResponseError: as `answer` does, and for a response whose length is fixed.
+        """
+        return self._due(event.stream).start_coded(event)
 
     def upgrade(self) -> bytes:
         """Stop speaking HTTP, after 101 was sent: returns what the peer sent behind its request.
@@ -306,17 +330,16 @@ class Http1Connection:
         if not exchanges or (len(exchanges) == 1 and exchanges[0].started):
             self.keep_alive = False
 
-    def _start(self, exchange: Exchange, event: ResponseStarted) -> bytes:
+    def _start(self, exchange: Exchange, status: int) -> None:
+        """The response's head is made."""
         reader = self._reader
-        head = exchange.start(event)
         self.keep_alive = not exchange.closes
-        if event.status == SWITCHING_PROTOCOLS:
+        if status == SWITCHING_PROTOCOLS:
             self.keep_alive = False
             reader.exchanges.clear()
             reader.finish(UPGRADED)
         elif reader.phase is HELD and exchange is reader.exchanges[-1]:
             reader.end_message()
-        return head
 
     def _end_exchange(self, exchange: Exchange) -> None:
         reader = self._reader

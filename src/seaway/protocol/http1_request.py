@@ -16,6 +16,7 @@ import msgspec
 from seaway.exceptions import ProtocolError
 
 from .events import DataReceived, Event, Headers, RequestEnded, RequestReceived
+from .headers import Remembered
 from .http1_borders import OVERLAP, check_line, piece_end
 from .http1_response import Exchange
 from .http1_rules import (
@@ -60,9 +61,31 @@ class Phase(enum.Enum):
 IDLE, HEAD, BODY, PRIMING, HELD, LAST, CLOSED, UPGRADED = Phase
 
 #: Fields that decide framing, persistence and routing; repeated ones are joined by commas, which
-#: is what they mean (RFC 9110 section 5.3).
+#: is what they mean (RFC 9110 section 5.3). Proxy-Connection is nothing to us, but llhttp heeds it.
 _MEANINGFUL = frozenset(
-    {b"connection", b"content-length", b"expect", b"host", b"transfer-encoding", b"upgrade"}
+    {
+        b"connection",
+        b"content-length",
+        b"expect",
+        b"host",
+        b"proxy-connection",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+#: Names in lower case, as clients write them: all requests share these few objects, which know
+#: their hashes.
+_LOWERED = Remembered(
+    bytes.lower,
+    (
+        written
+        for name in (
+            *_MEANINGFUL,
+            *(b"accept", b"accept-encoding", b"accept-language", b"authorization"),
+            *(b"cache-control", b"content-type", b"cookie", b"origin", b"referer", b"user-agent"),
+        )
+        for written in (name, name.title())
+    ),
 )
 #: Takes a finished parser's place: a parser and its reader refer to each other, and would wait for
 #: the garbage collector together.
@@ -75,6 +98,8 @@ class RequestReader:
     __slots__ = (
         "_body_framing",
         "_fields",
+        "_header_bytes",
+        "_header_count",
         "_headers",
         "_limits",
         "_persistent",
@@ -93,6 +118,8 @@ class RequestReader:
 
     def __init__(self, limits: HttpLimits) -> None:
         self._limits = limits
+        self._header_bytes = limits.header_bytes
+        self._header_count = limits.header_count
         self._headers: Headers = []
         self._fields: dict[bytes, bytes] = {}
         self._target = b""
@@ -139,28 +166,23 @@ class RequestReader:
     # Called by llhttp, in the order of the wire ----------------------------------------------
 
     def on_message_begin(self) -> None:
-        if self.phase is not IDLE:
-            if self.phase is PRIMING:
-                return
+        if self.phase is IDLE:
+            self.phase = HEAD
+        elif self.phase is not PRIMING:
             raise self._refuse("a request after the last one")
-        self.phase = HEAD
-        self._headers = []
-        self._fields = {}
-        self._target = b""
 
     def on_url(self, part: bytes) -> None:
-        self._target += part
+        self._target = target = self._target + part if self._target else part
         self.size += len(part)
-        if len(self._target) > self._limits.target_bytes:
+        if len(target) > self._limits.target_bytes:
             raise self._refuse("the request target is too long", 414)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        limits = self._limits
         headers = self._headers
         self.size = size = self.size + len(name) + len(value) + 4
-        if size > limits.header_bytes or len(headers) >= limits.header_count:
+        if size > self._header_bytes or len(headers) >= self._header_count:
             raise self._refuse("the request's header is too large", 431)
-        name = name.lower()
+        name = _LOWERED[name]
         value = value.rstrip(b" \t")
         headers.append((name, value))
         if name in _MEANINGFUL:
@@ -192,6 +214,9 @@ class RequestReader:
     def on_message_complete(self) -> None:
         self.size = 0
         if self.phase is BODY:
+            # Trailers, if there were any: counted against the limits, and dropped (RFC 9110
+            # section 6.5.1).
+            self._fields, self._headers, self._target = {}, [], b""
             self.events.append(RequestEnded(self.stream))
             self.end_message()
 
@@ -200,24 +225,51 @@ class RequestReader:
         return self.fault
 
     def _read_head(self) -> None:
-        parser, fields, headers = self.parser, self._fields, self._headers
-        # What follows in the same message is trailers: counted against the limits, and dropped
-        # (RFC 9110 section 6.5.1).
-        self._fields, self._headers = {}, []
-        target, self._target = self._target, b""
-        version = parser.get_http_version()
-        if version not in PERSISTENT_BY_DEFAULT:
-            raise refusal(f"HTTP/{version} is not spoken here", 505)
+        fields, headers, target = self._fields, self._headers, self._target
+        self._fields, self._headers, self._target = {}, [], b""
+        version = self._read_version(fields)
         if len(self.exchanges) >= self._limits.unanswered:
             raise refusal("too many requests before the first is answered", 429)
-        method = parser.get_method().decode("ascii")
+        method = self.parser.get_method().decode("ascii")
         if not self.line.startswith(b" HTTP/1.", len(method) + 1 + len(target)):
             check_line(self.line, method, target)
         self.line = b""
         check_target(method, target, fields, version, headers)
+        if len(fields) > 1 or b"host" not in fields:
+            upgrade, waits, ended = self._read_framing(fields, version)
+        else:
+            # Nothing frames a body, and nothing is asked of the connection.
+            upgrade, waits, ended = "", False, True
+            self._persistent = version == "1.1"
+            self.end_message()
+        self.stream = stream = self.stream + 1
+        head_only, old, closes = method == "HEAD", version == "1.0", not self._persistent
+        self.exchanges.append(Exchange(stream, head_only, old, closes, upgrade != "", waits))
+        self.events.append(
+            RequestReceived(stream, method, target, headers, version, upgrade, waits, ended)
+        )
+
+    def _read_version(self, fields: dict[bytes, bytes]) -> str:
+        # Of the versions that llhttp knows (0.9, 1.0, 1.1, 2.0), it keeps connections alive without
+        # being told to in 1.1 only. Asking for that is much cheaper than asking for the version.
+        untold = b"connection" not in fields and b"proxy-connection" not in fields
+        if untold and self.parser.should_keep_alive():
+            return "1.1"
+        version = self.parser.get_http_version()
+        if version not in PERSISTENT_BY_DEFAULT:
+            raise refusal(f"HTTP/{version} is not spoken here", 505)
+        return version
+
+    def _read_framing(self, fields: dict[bytes, bytes], version: str) -> tuple[str, bool, bool]:
+        """Where the request ends and what comes then: the next phase.
+
+        :returns: the protocol to upgrade to or "", whether the client waits for a 100, and whether
+            there is no body.
+        """
         with_body = has_body(fields, version)
         upgrade, self._persistent = connection_options(fields, version)
-        if not parser.should_upgrade():
+        upgrades = (with_body or upgrade != "") and self.parser.should_upgrade()
+        if with_body or not upgrades:
             upgrade = ""
         waits = version == "1.1" and expects_continue(fields) and with_body
         if with_body:
@@ -227,8 +279,7 @@ class RequestReader:
             self.end_message()
             if upgrade:
                 self.phase = HELD
-        elif parser.should_upgrade():
-            upgrade = ""
+        elif upgrades:
             self.phase = PRIMING
             self._body_framing = (
                 b"content-length: " + fields[b"content-length"]
@@ -237,22 +288,7 @@ class RequestReader:
             )
         else:
             self.phase = BODY
-        self.stream += 1
-        self.exchanges.append(
-            Exchange(
-                self.stream,
-                head_only=method == "HEAD",
-                old=version == "1.0",
-                closes=not self._persistent,
-                upgradable=upgrade != "",
-                awaits_continue=waits,
-            )
-        )
-        self.events.append(
-            RequestReceived(
-                self.stream, method, target, headers, version, upgrade, waits, not with_body
-            )
-        )
+        return upgrade, waits, not with_body
 
     def end_message(self) -> None:
         """The next byte starts another request, if the last one allows another."""

@@ -52,7 +52,7 @@ from .http2_frames import (
     goaway,
     wrong_preface,
 )
-from .http2_rules import MALFORMED, Fields, read_request, trailer_fields
+from .http2_rules import MALFORMED, read_request, trailer_fields
 
 __all__ = [
     "CANCEL",
@@ -307,27 +307,22 @@ class Http2Connection:
             return 0
         return _ON_SEND[type(event)](self, answer, event)
 
-    def begin(self, event: ResponseStarted) -> Fields:
-        """The field section of a final response, to be sent by `respond`.
+    def answer(self, stream: int, status: int, headers: Headers, data: bytes, ended: bool) -> int:
+        """`send` for a final response's head and the first part of its body together: a whole
+        response without a body is one frame.
 
-        :raises ResponseError: the application's fault; another response can take its place.
+        :raises ResponseError: the application's fault; nothing is sent, and another response can
+            take this one's place.
         """
-        answer = self.streams.get(event.stream)
-        return [] if answer is None else answer.start(event)
-
-    def respond(self, fields: Fields, part: ResponseData) -> int:
-        """Queue a response's head, made by `begin`, and the first part of its body together: a
-        whole response without a body is one frame. The number of bytes of body."""
-        stream = part.stream
         answer = self.streams.get(stream)
         if answer is None or self.closed:
             return 0
-        data = answer.data(part)
-        empty = part.ended and not data
+        fields, data = answer.open(status, headers, data, ended)
+        empty = ended and not data
         try:
             self._engine.send_response(stream, fields, end_stream=empty)
             if not empty:
-                self._engine.send_data(stream, data, end_stream=part.ended)
+                self._engine.send_data(stream, data, end_stream=ended)
         except ngh2.StreamProtocolError:
             return 0
         return len(data)
@@ -346,11 +341,12 @@ class Http2Connection:
         return 0
 
     def _send_head(self, answer: Answer, event: ResponseStarted) -> int:
-        self._try(self._engine.send_response, event.stream, answer.start(event))
+        fields = answer.start(event.status, event.headers)
+        self._try(self._engine.send_response, event.stream, fields)
         return 0
 
     def _send_data(self, answer: Answer, event: ResponseData) -> int:
-        data = answer.data(event)
+        data = answer.data(event.data, event.ended)
         try:
             self._engine.send_data(event.stream, data, end_stream=event.ended)
         except ngh2.StreamProtocolError:

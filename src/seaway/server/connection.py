@@ -15,6 +15,7 @@ from typing import BinaryIO, cast
 from seaway.protocol.events import (
     DataReceived,
     Event,
+    Headers,
     InterimResponse,
     RequestEnded,
     RequestReceived,
@@ -26,7 +27,7 @@ from seaway.protocol.events import (
 )
 from seaway.protocol.http1 import Http1Connection
 from seaway.protocol.http2 import PREFACE, wrong_preface
-from seaway.server.carrier import Head, Stream
+from seaway.server.carrier import Stream
 from seaway.server.context import BODY_STEP, NEVER, Context, OpenConnection
 from seaway.server.file_body import copy_file
 from seaway.server.handoff import Farewell, Framing, Handler
@@ -202,25 +203,23 @@ class HttpConnection(SocketEnd):
 
     # From the streams ----------------------------------------------------------------------------
 
-    def begin(self, event: ResponseStarted) -> Head:
-        return self.http.send(event)
+    def answer(self, stream: int, status: int, headers: Headers, data: bytes, ended: bool) -> int:
+        head, part = self.http.answer(stream, status, headers, data, ended)
+        size = len(part)
+        if size > _JOIN_LIMIT:
+            self.transport.write(head)
+            self.transport.write(part)
+        else:
+            self.transport.write(head + part)
+        return size
 
     def send(
-        self,
-        event: InterimResponse | ResponseStarted | ResponseData | ResponseTrailers,
-        *,
-        after: Head = None,
+        self, event: InterimResponse | ResponseStarted | ResponseData | ResponseTrailers
     ) -> int:
         data = self.http.send(event)
-        size = len(data)
-        if after:
-            if size > _JOIN_LIMIT:
-                self.transport.write(after)
-            else:
-                data = after + data
         if data:
             self.transport.write(data)
-        return size
+        return len(data)
 
     def respond(
         self, stream: int, status: int, reason: str = "", headers: Iterable[Header] = ()
@@ -228,8 +227,7 @@ class HttpConnection(SocketEnd):
         """A whole response that no application made; the connection does not outlive it."""
         fields, body = plain_response(status, reason)
         fields = [*self.context.default_headers, *fields, *headers]
-        self.send(ResponseStarted(stream, status, fields))
-        self.send(ResponseData(stream, body, ended=True))
+        self.answer(stream, status, fields, body, True)
 
     def response_ended(self, stream: Stream) -> None:
         """The current response is complete: go on with the next request, or close."""
@@ -288,9 +286,9 @@ class HttpConnection(SocketEnd):
         return self.http.upgrade()
 
     def stream_body(
-        self, head: Head, handler: Handler, framing: Framing, farewell: Farewell
+        self, event: ResponseStarted, handler: Handler, framing: Framing, farewell: Farewell
     ) -> ResponseSink:
-        coding = self.http.coding
+        head, coding = self.http.stream(event)
         self.transport.write(head)
         sink = ResponseSink(self.context, self.transport, handler, framing, farewell, coding)
         self._give_way(sink)

@@ -25,7 +25,7 @@ from seaway.protocol.headers import token_list, values_of
 from seaway.server.access import log_request, path_of, wanted
 from seaway.server.asgi_types import Application, ClientDisconnected, Message, Scope
 from seaway.server.file_body import open_file, read_file
-from seaway.server.flow import Gate
+from seaway.server.flow import Gate, start_task
 from seaway.server.handoff import EXTENSION, Farewell, Framing, Handler, Sink
 from seaway.server.logs import log_event, server_log
 from seaway.server.scope import http_scope
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 #: is sent; all is sent.
 #: A body that trailers follow ends before the response does.
 _WAITING, _HELD, _STARTED, _TRAILING, _COMPLETE = range(5)
+_BODY_MAY_FOLLOW = (_HELD, _STARTED)
 _STANDS = (
     "before the response",
     "before the body",
@@ -130,30 +131,27 @@ class HttpStream:
             self.run(context.app)
             return
         try:
-            taken = context.take(self._scope(), self)
+            extensions = self._connection.extensions.copy()
+            taken = context.take(http_scope(self._connection, self._request, extensions), self)
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends this request only
             self.fail(error)
         else:
             if not taken:
                 self.run(context.app)
 
-    def _scope(self) -> Scope:
-        connection = self._connection
-        return http_scope(
-            connection.context,
-            self._request,
-            connection.client,
-            connection.server,
-            secure=connection.secure,
-            # Applications may add to theirs.
-            extensions=connection.extensions.copy(),
-        )
-
     # The responder's side (see `respond`) ---------------------------------------------------------
 
     def run(self, app: Application) -> None:
         """Have ``app`` answer, in a task."""
-        self.task = self._connection.context.loop.create_task(self._run(app))
+        connection = self._connection
+        # A dictionary of its own either way: applications may add to theirs.
+        extensions = (
+            connection.extensions.copy()
+            if connection.stream_body is None
+            else {**connection.extensions, EXTENSION: {"take": self.take}}
+        )
+        scope = http_scope(connection, self._request, extensions)
+        self.task = start_task(connection.context.loop, self._run(app, scope), scope["path"])
 
     def respond(self, status: int, headers: Headers, body: bytes) -> None:
         """A whole response."""
@@ -212,12 +210,9 @@ class HttpStream:
 
     # The application's side ----------------------------------------------------------------------
 
-    async def _run(self, app: Application) -> None:
+    async def _run(self, app: Application, scope: Scope) -> None:
         error: BaseException | None = None
         try:
-            scope = self._scope()
-            if self._connection.stream_body is not None:
-                scope["extensions"][EXTENSION] = {"take": self.take}
             await app(scope, self.receive, self.send)
         except (ClientDisconnected, asyncio.CancelledError) as ending:
             error = ending
@@ -294,17 +289,15 @@ class HttpStream:
         if self._peer == _LOST:
             raise ClientDisconnected
         kind, state = message["type"], self._state
-        if kind == "http.response.body" and state in (_HELD, _STARTED):
-            data, more = message.get("body", b""), message.get("more_body", False)
-            if type(data) is not bytes:
-                data = bytes(data)
-            self._send_part(data, more)
-            if more:
-                await self._pace()
-        elif kind == "http.response.start" and state == _WAITING:
+        if kind == "http.response.start" and state == _WAITING:
             self._hold_head(message["status"], message.get("headers", ()))
             if message.get("trailers"):
                 self._trailers = []
+        elif kind == "http.response.body" and state in _BODY_MAY_FOLLOW:
+            data, more = message.get("body", b""), message.get("more_body", False)
+            self._send_part(data if type(data) is bytes else bytes(data), more)
+            if more:
+                await self._pace()
         elif kind in _EXTENSIONS and state in _EXTENSIONS[kind][0]:
             await _EXTENSIONS[kind][1](self, message)
         elif state == _COMPLETE and kind.startswith("http.response."):
@@ -323,15 +316,13 @@ class HttpStream:
     def _send_part(self, data: bytes, more: bool) -> None:
         connection = self._connection
         ended = not more and self._trailers is None
-        part = ResponseData(self.number, data, ended)
         if self._state == _HELD:
             if connection.context.draining:
                 self._headers = [*self._headers, _CLOSE]
-            head = connection.begin(ResponseStarted(self.number, self._status, self._headers))
+            self._sent = connection.answer(self.number, self._status, self._headers, data, ended)
             self._state = _STARTED
-            self._sent += connection.send(part, after=head)
         else:
-            self._sent += connection.send(part)
+            self._sent += connection.send(ResponseData(self.number, data, ended))
         if ended:
             self._complete()
         elif not more:
@@ -408,9 +399,8 @@ class HttpStream:
         connection = self._connection
         hand_over = connection.stream_body
         assert hand_over is not None  # noqa: S101 - it was offered in `_run`
-        head = connection.begin(ResponseStarted(self.number, self._status, headers))
-        self._state = _STARTED
-        sink = hand_over(head, handler, framing, farewell)
+        event = ResponseStarted(self.number, self._status, headers)
+        sink = hand_over(event, handler, framing, farewell)
         self._state = _COMPLETE
         self._body.clear()
         return sink

@@ -128,13 +128,10 @@ class WebSocketStream:
     async def _run(self) -> None:
         connection = self._http()
         scope: Scope = websocket_scope(
-            self._context,
+            connection,
             self._request,
-            connection.client,
-            connection.server,
-            secure=connection.secure,
-            subprotocols=list(self._handshake.subprotocols),
-            extensions=self._extensions(connection),
+            list(self._handshake.subprotocols),
+            self._extensions(connection),
         )
         del connection
         failed = False
