@@ -240,8 +240,9 @@ class Http1Connection:
         while data:
             phase = reader.phase
             if phase is IDLE:
-                end = data.find(HEAD_END) if data[0] >= FIRST_LETTER else -1
-                piece = data[: end + _HEAD_END_SIZE] if end >= 0 else self._first_piece(data)
+                # The common case is a whole head and nothing else.
+                end = data.find(HEAD_END) + _HEAD_END_SIZE if data[0] >= FIRST_LETTER else 0
+                piece = data if end == len(data) else self._first_piece(data, end)
                 reader.line = piece
             elif self._keeps_from_parser(phase, data):
                 return
@@ -259,7 +260,7 @@ class Http1Connection:
                     self._refuse(error)
                 return
             else:
-                if len(piece) == len(data) or not piece:
+                if piece is data or not piece:
                     return
                 data = data[len(piece) :]
 
@@ -273,10 +274,12 @@ class Http1Connection:
             return False
         return True
 
-    def _first_piece(self, data: bytes) -> bytes:
-        """What to feed next where a request may start: the part of its head that is there, or the
-        empty lines before it. Nothing, if it is too early or too late to go on."""
-        if data[0] >= FIRST_LETTER:
+    def _first_piece(self, data: bytes, end: int) -> bytes:
+        """What to feed next where a request may start: its head, up to ``end``; the part of it that
+        is there; or the empty lines before it. Nothing, if it is too early or too late to go on."""
+        if end > _HEAD_END_SIZE:
+            return data[:end]
+        if end:
             self._reader.before = data[-OVERLAP:]
             return data
         try:
