@@ -94,7 +94,7 @@ class Inbox:
             sink.caught_up()
 
     def _connect(self, handler: Handler, sink: WebSocketSink) -> None:
-        sink.handler = handler
+        sink.take_over(handler)
         if self._full:
             self._full = False
             sink.resume_reading()

@@ -59,6 +59,13 @@ class WebSocketSink(SocketSink):
         #: What the peer did wrong, while the application answers what came before.
         self._violation: MessageViolation | None = None
 
+    def take_over(self, handler: Handler) -> None:
+        """Talk to ``handler`` from now on, and refuse messages larger than it wants."""
+        self.handler = handler
+        size: int | None = getattr(handler, "max_message_bytes", None)
+        if size is not None:
+            self._connection.limit_messages(size)
+
     # Writing -------------------------------------------------------------------------------------
 
     def send(self, data: str | bytes) -> None:

@@ -138,6 +138,11 @@ class WebSocketConnection:
         self._closed = False
         self.framing = text_frame if deflate is None else text_framing(deflate)
 
+    def limit_messages(self, size: int) -> None:
+        """Refuse messages over ``size`` bytes from the next one on, if the limit was higher."""
+        self._limit = min(self._limit, size)
+        self._longest = min(self._longest, _MASK + min(MAX_CONTROL_PAYLOAD, size))
+
     @property
     def message_pending(self) -> bool:
         """Whether a part of a message or frame has arrived and the rest has not."""
