@@ -11,7 +11,13 @@ import seaway
 
 PUBLIC = {
     "ActionError",
+    "Backoff",
+    "Channel",
+    "ChannelClosed",
+    "ChannelFull",
     "ConfigurationError",
+    "EventsMissed",
+    "GiveUp",
     "History",
     "InvalidName",
     "LayerUnavailable",
@@ -24,6 +30,9 @@ PUBLIC = {
     "TopicError",
     "UnencodablePayload",
     "action",
+    "after",
+    "channel",
+    "select",
 }
 
 #: Public by module, for those who need more than a topic.
@@ -76,9 +85,11 @@ BY_MODULE = {
     "seaway.http": {"get_http_application", "with_static_files"},
     "seaway.layers": {
         "BaseChannelLayer",
+        "ChannelFull",
         "ChannelLayerManager",
         "DEFAULT_CHANNEL_LAYER",
         "InMemoryChannelLayer",
+        "InvalidChannelLayerError",
         "RedisChannelLayer",
         "RedisPubSubChannelLayer",
         "SeawayChannelLayer",

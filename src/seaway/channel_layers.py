@@ -9,6 +9,7 @@ All of it is imported from `seaway.layers`, as from ``channels.layers``.
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -87,7 +88,7 @@ class SeawayChannelLayer(ChannelLayer):
         with self._lock:
             own, self._own = self._own, None
         if own is not None:
-            own.close()
+            await asyncio.to_thread(own.close)
 
     def _home_now(self) -> LayerHome:
         """The project's home where the address is the project's; else one of this layer's own."""

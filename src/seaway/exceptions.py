@@ -12,9 +12,12 @@ The tree; each class says whose fault it is::
     ├── ResponseError           the application: a response that HTTP cannot carry
     ├── ProtocolError           the peer: bytes that break a protocol
     │   └── BadMessage          the peer: a well-framed message that its dialect does not know
+    ├── GiveUp                  a handler: this message is hopeless, make it a dead letter
+    ├── TimeLimitExceeded       a handler that ran longer than its timeout
     ├── LayerError              the layer
     │   ├── LayerUnavailable    the engine cannot be reached in time
     │   ├── InvalidName         the caller: a topic, channel or member name that is not legal
+    │   ├── EventsMissed        nobody: a follower was cut off longer than the history reaches
     │   ├── ChannelFull         the sender: as many messages wait as the channel may hold
     │   ├── ChannelClosed       the sender or receiver: the channel was closed
     │   ├── NotThisProcess      the receiver: the channel lives in another process
@@ -89,6 +92,15 @@ class BadMessage(ProtocolError):
         super().__init__(reason, close_code=CloseCode.BAD_MESSAGE)
 
 
+class GiveUp(SeawayError):
+    """Raise it in a handler for a message that will never succeed: it becomes a dead letter, with
+    what you say as its reason, and is not tried again."""
+
+
+class TimeLimitExceeded(SeawayError):
+    """Raised in a handler that ran longer than its ``timeout``; its message is tried again."""
+
+
 class LayerError(SeawayError):
     """The layer could not do what it was asked to do."""
 
@@ -99,6 +111,11 @@ class LayerUnavailable(LayerError):
 
 class InvalidName(LayerError, ValueError):
     """A topic, channel or member name that is not legal. The message says what is."""
+
+
+class EventsMissed(LayerError):
+    """A follower missed events that cannot be read any more: what it built on them is to be built
+    anew. Following goes on."""
 
 
 class ChannelFull(LayerError):
@@ -114,7 +131,9 @@ class NotThisProcess(LayerError, AssertionError):
 
 
 class UnencodablePayload(LayerError, TypeError):
-    """The publisher's payload has a value that JSON cannot carry. Nothing was published."""
+    """The payload has a value that JSON, or MessagePack in a channel layer, cannot carry.
+
+    Nothing was published."""
 
 
 class PayloadTooLarge(LayerError, ValueError):

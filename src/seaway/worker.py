@@ -7,9 +7,13 @@ What must not: a queue; the channel layer is one.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import signal
 from collections.abc import Sequence
 from typing import Any
+
+from seaway.consumers.work import settle
 
 logger = logging.getLogger("seaway.worker")
 
@@ -40,6 +44,17 @@ class Worker:
         async with asyncio.TaskGroup() as group:
             for channel in self.channels:
                 group.create_task(self._serve_channel(channel))
+
+    async def serve_until_stopped(self, grace: float) -> None:
+        """`serve` until SIGTERM or Ctrl-C; then what is being handled gets ``grace`` seconds."""
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(self.serve())
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with contextlib.suppress(NotImplementedError):  # Windows
+                loop.add_signal_handler(number, task.cancel)
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await settle(grace)
 
     async def _serve_channel(self, channel: str) -> None:
         async def receive() -> Any:

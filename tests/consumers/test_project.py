@@ -41,9 +41,9 @@ PROJECT = """
     from django.urls import path
     from asgiref.sync import async_to_sync
     from seaway.auth import AuthMiddlewareStack, get_user, login
-    from seaway.consumers import AsyncJsonWebsocketConsumer, JsonWebsocketConsumer
+    from seaway.consumers import AsyncJsonWebsocketConsumer, JsonWebsocketConsumer, SyncConsumer
     from seaway.db import database_sync_to_async
-    from seaway.routing import ProtocolTypeRouter, URLRouter
+    from seaway.routing import ChannelNameRouter, ProtocolTypeRouter, URLRouter
 
     def open_files():
         files = [os.path.realpath(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")]
@@ -101,6 +101,7 @@ PROJECT = """
         "websocket": AuthMiddlewareStack(URLRouter([
             path("sync/", Sync.as_asgi()), path("async/", Async.as_asgi()),
         ])),
+        "channel": ChannelNameRouter({"thumbnails": SyncConsumer.as_asgi()}),
     })
 """
 
@@ -199,10 +200,20 @@ def test_consumers_work_under_other_servers(name: str, folder: Path) -> None:
             assert name == "hypercorn" or "disconnected 4321" in server.text
 
 
-def test_runworker_says_what_is_missing(folder: Path) -> None:
-    command = [sys.executable, "-m", "django", "runworker", "thumbnails", "--layer=other"]
+def runworker(folder: Path, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", "django", "runworker", *arguments]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["thumbnails", "--layer=other"], "no channel layer 'other'"),
+        (["thumbnails", "unknown"], "'unknown' has no consumer"),
+    ],
+)
+def test_runworker_says_what_is_missing(folder: Path, arguments: list[str], words: str) -> None:
     done = subprocess.run(
-        command,
+        runworker(folder, *arguments),
         cwd=folder,
         env=environment(folder),
         capture_output=True,
@@ -211,5 +222,22 @@ def test_runworker_says_what_is_missing(folder: Path) -> None:
         timeout=60,
     )
     assert done.returncode == 1
-    assert "no channel layer 'other'" in done.stderr
+    assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+class RunningWorker(ServerProcess):
+    """``manage.py runworker`` in a process of its own."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.start(runworker(folder, *arguments), folder, env=environment(folder))
+
+    def __enter__(self) -> RunningWorker:
+        return self
+
+
+def test_runworker_runs_consumers_until_it_is_told_to_stop(folder: Path) -> None:
+    with RunningWorker(folder, "thumbnails") as worker:
+        worker.says("Consumers of thumbnails")
+        worker.signal(signal.SIGTERM)
+        assert worker.wait() == 0, worker.text

@@ -13,9 +13,11 @@ from typing import Any
 #: Public name → the module that has it.
 _PUBLIC = {
     "BaseChannelLayer": "seaway.layers.channels.base",
+    "ChannelFull": "seaway.exceptions",
     "ChannelLayerManager": "seaway.channel_layers",
     "DEFAULT_CHANNEL_LAYER": "seaway.channel_layers",
     "InMemoryChannelLayer": "seaway.layers.channels.memory",
+    "InvalidChannelLayerError": "seaway.exceptions",
     "RedisChannelLayer": "seaway.channel_layers",
     "RedisPubSubChannelLayer": "seaway.channel_layers",
     "SeawayChannelLayer": "seaway.channel_layers",

@@ -6,5 +6,7 @@ from seaway.channel_layers import RedisPubSubChannelLayer as RedisPubSubChannelL
 from seaway.channel_layers import SeawayChannelLayer as SeawayChannelLayer
 from seaway.channel_layers import channel_layers as channel_layers
 from seaway.channel_layers import get_channel_layer as get_channel_layer
+from seaway.exceptions import ChannelFull as ChannelFull
+from seaway.exceptions import InvalidChannelLayerError as InvalidChannelLayerError
 from seaway.layers.channels.base import BaseChannelLayer as BaseChannelLayer
 from seaway.layers.channels.memory import InMemoryChannelLayer as InMemoryChannelLayer

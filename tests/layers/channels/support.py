@@ -7,6 +7,7 @@ What must not: tests.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from seaway.layers.base import History, Position
+from seaway.layers.channels import group, groups, inbox, inboxes, memory
 from seaway.layers.channels.layer import ChannelLayer
 from seaway.layers.channels.memory import InMemoryChannelLayer
 from seaway.layers.desk import Desk
@@ -26,6 +28,23 @@ Anyone = ChannelLayer | InMemoryChannelLayer
 
 #: Long enough for anything that happens, short enough to wait for what does not.
 QUIET = 0.05
+
+
+class Clock:
+    """Stands in for the module `time` in the channel layer; goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = time.monotonic()
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for module in (group, groups, inbox, inboxes, memory):
+            monkeypatch.setattr(module, "time", self)
 
 
 class Counted(MemoryLayer):
@@ -82,3 +101,11 @@ async def soon(layer: Anyone, channel: str) -> dict[str, Any]:
     """What comes there next."""
     async with asyncio.timeout(10):
         return await layer.receive(channel)
+
+
+async def members(layer: ChannelLayer, group: str, number: int) -> list[str]:
+    """New channels of this process, members of a group."""
+    channels = [await layer.new_channel() for _ in range(number)]
+    for channel in channels:
+        await layer.group_add(group, channel)
+    return channels

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
 import msgspec
 import pytest
 
 from seaway.exceptions import LayerUnavailable
-from seaway.layers.channels import feed
 from seaway.layers.channels.layer import ChannelLayer
-from tests.layers.channels.support import Counted, Processes, nothing_comes, processes, soon
+from tests.layers.channels.support import (
+    Counted,
+    Processes,
+    members,
+    nothing_comes,
+    processes,
+    soon,
+)
 from tests.waiting import until
 
 
@@ -20,13 +25,6 @@ from tests.waiting import until
 async def found() -> AsyncIterator[Processes]:
     async with processes() as found:
         yield found
-
-
-async def members(layer: ChannelLayer, group: str, number: int) -> list[str]:
-    channels = [await layer.new_channel() for _ in range(number)]
-    for channel in channels:
-        await layer.group_add(group, channel)
-    return channels
 
 
 async def test_a_channel_of_another_process_can_be_sent_to(found: Processes) -> None:
@@ -70,7 +68,8 @@ async def test_a_process_that_ended_is_not_asked(found: Processes) -> None:
     await members(here, "group", 3)
     await members(there, "group", 2)
     await found.stop(there)
-    async with asyncio.timeout(2):  # less than the time that an answer may take
+    here._home().layer.timeout = 600
+    async with asyncio.timeout(20):  # less than the time that an answer may take
         assert await here.group_count("group") == 3
 
 
@@ -159,7 +158,7 @@ async def test_delayed_messages_come_later(found: Processes) -> None:
     here, there = await found.start(), await found.start()
     local, remote = await here.new_channel(), await there.new_channel()
     for layer, channel in [(here, local), (there, remote), (there, "plain")]:
-        await here.send(channel, {"n": 1}, delay=0.15)
+        await here.send(channel, {"n": 1}, delay=0.3)
         await nothing_comes(layer, channel)
         assert await soon(layer, channel) == {"n": 1}
 
@@ -217,8 +216,8 @@ async def test_rubbish_from_other_programs_is_skipped_and_counted(
         await node.hub.layer.publish(f"~channels/default/{topic}", b"\xc1 rubbish")
     await layer.group_send("group", {"n": 1})
     assert await soon(layer, channel) == {"n": 1}
-    assert (await layer.statistics())["undelivered"] == 1
-    assert caplog.text.count("cannot be read") == 2
+    await until(lambda: layer._tally.counts["undelivered"] == 3)
+    assert caplog.text.count("messages from other processes not delivered") == 1  # once a second
 
 
 async def test_a_program_in_another_language_may_send_to_a_group(found: Processes) -> None:
@@ -229,76 +228,6 @@ async def test_a_program_in_another_language_may_send_to_a_group(found: Processe
     data = msgspec.msgpack.encode({"type": "chat.message", "text": "from elsewhere"})
     await node.hub.layer.publish("~channels/default/g/group", data)
     assert (await soon(layer, channel))["text"] == "from elsewhere"
-
-
-# Gaps --------------------------------------------------------------------------------------------
-
-
-class Outage:
-    """While it lasts, what is announced does not reach a process."""
-
-    def __init__(self, layer: ChannelLayer) -> None:
-        self.hub = layer._home().hub
-        self.received = self.hub.published
-
-    def begin(self) -> None:
-        self.hub.published = lambda topic, publication: None  # type: ignore[method-assign]  # lost
-
-    def end(self) -> None:
-        self.hub.published = self.received  # type: ignore[method-assign]  # as it was
-
-
-async def test_a_short_outage_is_made_good(found: Processes) -> None:
-    here, there = await found.start(), await found.start()
-    (channel,) = await members(there, "group", 1)
-    outage = Outage(there)
-    outage.begin()
-    for number in range(3):
-        await here.group_send("group", {"n": number})
-    outage.end()
-    await here.group_send("group", {"n": 3})
-    assert [(await soon(there, channel))["n"] for _ in range(4)] == [0, 1, 2, 3]
-    assert (await there.statistics())["gaps"] == 0
-
-
-async def test_what_is_gone_for_good_is_counted_logged_and_told(
-    found: Processes, caplog: pytest.LogCaptureFixture
-) -> None:
-    here = await found.start(capacity=1000)
-    there = await found.start(capacity=1000, on_gap="layer.gap")
-    (channel,) = await members(there, "group", 1)
-    await here.group_send("group", {"n": 0})
-    assert await soon(there, channel) == {"n": 0}
-    outage = Outage(there)
-    outage.begin()
-    lost = feed.HISTORY.size + 20
-    for number in range(lost):
-        await here.group_send("group", {"n": number})
-    outage.end()
-    await here.group_send("group", {"n": "seen by its hole"})
-    told: dict[str, Any] = await soon(there, channel)
-    assert told == {"type": "layer.gap", "group": "group", "missed": lost + 1}
-    assert (await there.statistics())["missed"] == lost + 1
-    assert f"{lost + 1} messages to groups missed" in caplog.text
-    await here.group_send("group", {"n": "after"})
-    assert await soon(there, channel) == {"n": "after"}
-
-
-async def test_a_sender_whose_own_process_has_a_gap_does_not_wait_for_ever(
-    found: Processes,
-) -> None:
-    layer = await found.start(capacity=1000)
-    await members(layer, "group", 1)
-    outage = Outage(layer)
-    outage.begin()
-    sending = [
-        asyncio.ensure_future(layer.group_send("group", {"n": number}))
-        for number in range(feed.HISTORY.size + 20)
-    ]
-    await asyncio.sleep(0)
-    outage.end()
-    async with asyncio.timeout(2):
-        await asyncio.gather(*sending, layer.group_send("group", {"n": "seen by its hole"}))
 
 
 # Hubs that come and go ---------------------------------------------------------------------------

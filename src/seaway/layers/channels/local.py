@@ -17,7 +17,8 @@ from typing import Any
 
 from seaway.exceptions import ChannelFull
 from seaway.layers.channels.base import BaseChannelLayer, Capacities
-from seaway.layers.channels.inbox import Inbox, Inboxes, running_loop
+from seaway.layers.channels.inbox import Inbox, running_loop
+from seaway.layers.channels.inboxes import Inboxes
 from seaway.layers.channels.messages import Message, decode_message
 
 logger = logging.getLogger("seaway.channels")
@@ -143,8 +144,8 @@ class LocalChannels(BaseChannelLayer):
     def _counts(self) -> dict[str, Any]:
         in_use = self._inboxes.in_use().values()
         return {
-            "sent": 0, "received": 0, "group_sent": 0, "dropped_full": 0, "expired": 0,
-            "missed": 0, "gaps": 0, "undelivered": 0, "acks_lost": 0,
+            "sent": 0, "received": 0, "group_sent": 0, "delivered": 0, "dropped_full": 0,
+            "expired": 0, "missed": 0, "gaps": 0, "undelivered": 0, "acks_lost": 0,
             **self._tally.counts,
             "channels": len(in_use),
             "waiting": sum(len(inbox) for inbox in in_use),

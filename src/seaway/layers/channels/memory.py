@@ -82,6 +82,7 @@ class InMemoryChannelLayer(LocalChannels):
         members = await self.group_channels(group)
         inboxes = self._inboxes
         full = sum(not inboxes.offer(inboxes.open(channel), data) for channel in members)
+        self._tally.count("delivered", len(members) - full)
         if full:
             where = f"{full} of {len(members)} channels over capacity in group {group}"
             self._tally.lost("dropped_full", where, full)

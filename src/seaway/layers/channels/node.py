@@ -16,8 +16,10 @@ from typing import Any
 
 from seaway.exceptions import LayerError, LayerUnavailable
 from seaway.layers.channels.feed import HISTORY
-from seaway.layers.channels.groups import Group, Groups
-from seaway.layers.channels.inbox import Inboxes, running_loop
+from seaway.layers.channels.group import Group
+from seaway.layers.channels.groups import Groups, insist
+from seaway.layers.channels.inbox import running_loop
+from seaway.layers.channels.inboxes import Inboxes
 from seaway.layers.channels.local import Tally
 from seaway.layers.channels.messages import encode_message
 from seaway.layers.channels.names import Names
@@ -53,7 +55,14 @@ class Node:
         self.ready: asyncio.Task[None] | None = None
         self.groups = Groups(hub, names.group, group_expiry, inboxes, tally, self._group_missed)
         self.peers = Peers(
-            hub, names.process, names.stream, self._deliver, self._answer, self._missed, self.spawn
+            hub,
+            names.process,
+            names.stream,
+            self._deliver,
+            self._answer,
+            self._missed,
+            self.spawn,
+            tally,
         )
         self._names = names
         self._inboxes = inboxes
@@ -71,9 +80,12 @@ class Node:
 
     async def _move_in(self, before: Node) -> None:
         try:
+            work = self.groups.move_in(before.groups)
             if before.peers.present:
-                await self.peers.appear()
-            await self.groups.move_in(before.groups)
+                work.append(insist(self.peers.appear, "this process's channels"))
+            if work:
+                tasks = [self.spawn(one) for one in work]
+                await asyncio.wait(tasks, timeout=self.hub.layer.timeout)
         finally:
             self.ready = None
 

@@ -19,6 +19,7 @@ import msgspec
 
 from seaway.exceptions import LayerError
 from seaway.layers.channels.feed import HISTORY, Feed
+from seaway.layers.channels.local import Tally
 from seaway.layers.hub import Hub
 
 logger = logging.getLogger("seaway.channels")
@@ -89,6 +90,7 @@ class Peers:
         answer: Callable[[Ask], Any],
         missed: Callable[[int | None], None],
         spawn: Callable[[Coroutine[Any, Any, None]], object],
+        tally: Tally,
     ) -> None:
         self.present = False
         self._hub = hub
@@ -98,6 +100,7 @@ class Peers:
         self._answer = answer
         self._missed = missed
         self._spawn = spawn
+        self._tally = tally
         self._numbers = itertools.count(1)
         self._questions: dict[int, _Question] = {}
         self._feeds: list[Feed] = []
@@ -178,7 +181,7 @@ class Peers:
         try:
             letter = _decode(data)
         except msgspec.MsgspecError as error:
-            logger.warning("a letter between processes cannot be read: %s", error)
+            self._tally.lost("undelivered", f"a letter between processes cannot be read: {error}")
             return
         if isinstance(letter, Parcel):
             self._deliver(letter)
