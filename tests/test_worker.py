@@ -63,3 +63,41 @@ async def test_a_failure_ends_the_worker_and_says_why(layer: Any) -> None:
     with pytest.raises(ExceptionGroup) as failed:
         await working
     assert "nobody at the other end" in str(failed.value.exceptions[0])
+
+
+async def test_what_is_being_handled_ends_before_the_worker_does(layer: Any) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(AsyncConsumer):
+        async def work(self, message: Any) -> None:
+            begun.set()
+            await go_on.wait()
+            DONE.put_nowait(message["id"])
+
+    worker = Worker(Slow.as_asgi(), ["slow"], layer)
+    working = asyncio.create_task(worker.serve_until_stopped(grace=20))
+    await layer.send("slow", {"type": "work", "id": 1})
+    await layer.send("slow", {"type": "work", "id": 2})
+    await begun.wait()
+    worker.stop()
+    go_on.set()
+    await working
+    assert DONE.get_nowait() == 1
+    assert DONE.empty()
+    assert (await layer.receive("slow"))["id"] == 2
+
+
+async def test_what_does_not_end_is_cancelled(layer: Any) -> None:
+    begun = asyncio.Event()
+
+    class Stuck(AsyncConsumer):
+        async def work(self, message: Any) -> None:
+            begun.set()
+            await asyncio.Event().wait()
+
+    worker = Worker(Stuck.as_asgi(), ["stuck"], layer)
+    working = asyncio.create_task(worker.serve_until_stopped(grace=0.01))
+    await layer.send("stuck", {"type": "work"})
+    await begun.wait()
+    worker.stop()
+    await working

@@ -13,7 +13,7 @@ import signal
 from collections.abc import Sequence
 from typing import Any
 
-from seaway.consumers.work import settle
+from seaway.exceptions import StopConsumer
 
 logger = logging.getLogger("seaway.worker")
 
@@ -31,13 +31,14 @@ class Worker:
         self.application = application
         self.channels = channels
         self.channel_layer = channel_layer
+        self._stopped = asyncio.Event()
 
     def run(self) -> None:
         """`serve` in an event loop of its own."""
         asyncio.run(self.serve())
 
     async def serve(self) -> None:
-        """Work until cancelled, or until an application fails.
+        """Work until `stop`, until cancelled, or until an application fails.
 
         :raises Exception: what an application has failed with; the others are cancelled.
         """
@@ -48,17 +49,27 @@ class Worker:
     async def serve_until_stopped(self, grace: float) -> None:
         """`serve` until SIGTERM or Ctrl-C; then what is being handled gets ``grace`` seconds."""
         loop = asyncio.get_running_loop()
-        task = loop.create_task(self.serve())
         for number in (signal.SIGINT, signal.SIGTERM):
             with contextlib.suppress(NotImplementedError):  # Windows
-                loop.add_signal_handler(number, task.cancel)
+                loop.add_signal_handler(number, self.stop)
+        serving = loop.create_task(self.serve())
+        stopped = loop.create_task(self._stopped.wait())
+        await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        await asyncio.wait({serving}, timeout=grace)
+        if not serving.done():
+            logger.warning("cancelled consumers that did not end within %s s", grace)
+            serving.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await task
-        await settle(grace)
+            await serving
+
+    def stop(self) -> None:
+        """Take nothing more; `serve` returns once what is being handled has been. On its loop."""
+        self._stopped.set()
 
     async def _serve_channel(self, channel: str) -> None:
         async def receive() -> Any:
-            return await self.channel_layer.receive(channel)
+            return await self._next(channel)
 
         async def send(message: Any) -> None:
             raise ValueError(
@@ -66,6 +77,27 @@ class Worker:
                 "there is nobody at the other end of a channel."
             )
 
-        while True:
-            await self.application({"type": "channel", "channel": channel}, receive, send)
-            logger.info("the consumer of channel %s has stopped; another follows", channel)
+        scope = {"type": "channel", "channel": channel}
+        with contextlib.suppress(StopConsumer):
+            while not self._stopped.is_set():
+                await self.application(dict(scope), receive, send)
+                logger.info("the consumer of channel %s has stopped; another follows", channel)
+
+    async def _next(self, channel: str) -> Any:
+        """The channel's next message.
+
+        :raises StopConsumer: the worker stops.
+        """
+        if self._stopped.is_set():
+            raise StopConsumer
+        loop = asyncio.get_running_loop()
+        message = loop.create_task(self.channel_layer.receive(channel))
+        stopped = loop.create_task(self._stopped.wait())
+        try:
+            await asyncio.wait({message, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if message.done():
+                return message.result()
+            raise StopConsumer
+        finally:
+            message.cancel()
+            stopped.cancel()
