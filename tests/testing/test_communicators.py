@@ -6,7 +6,9 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
+from django.db import connections
 from django.test import TestCase
 
 from seaway.consumers import AsyncWebsocketConsumer, WebsocketConsumer
@@ -192,6 +194,14 @@ class DatabaseTests(TestCase):
         assert await User.objects.acount() == 0
 
 
+def forget_connection() -> None:
+    """Of this thread, which later tests use, too: `close` leaves SQLite in memory open."""
+    connection: Any = connections["default"]
+    if connection.connection is not None:
+        connection._close()
+    del connections["default"]
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("consumer", [SyncUsers, AsyncUsers])
 async def test_under_pytest(consumer: Any) -> None:
@@ -200,3 +210,4 @@ async def test_under_pytest(consumer: Any) -> None:
     await communicator.send_to(text_data="bob")
     assert await communicator.receive_from() == "1"
     await communicator.disconnect()
+    await sync_to_async(forget_connection)()
