@@ -82,7 +82,7 @@ def converse(case: Case, host: str, port: int) -> tuple[tuple[str, ...], str]:
 
 def responses(received: bytes, case: Case) -> tuple[str, ...]:
     """For each response: its body if its status is 200, its status otherwise."""
-    found = []
+    found: list[str] = []
     while received:
         head, mark, received = received.partition(b"\r\n\r\n")
         if not mark:

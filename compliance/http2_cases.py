@@ -913,18 +913,21 @@ hpack(
     "EOS at the start of a Huffman string",
     b"\x82" + _REST + _HUFFMAN_NAME[:-1] + b"\x87\xff\xff\xff\xfd\x25\x42\x7f",
 )
-for _first in b"\x40\x00\x10":
-    for _text, _field in (
-        ("indexed name", bytes((_first | 0xF if _first != 0x40 else 0x7A,))),
-        ("new name", bytes((_first,)) + b"\x06x-test"),
-        ("Huffman coded name", bytes((_first,)) + _HUFFMAN_NAME[1:]),
+for _hpack_first in b"\x40\x00\x10":
+    for _hpack_text, _hpack_field in (
+        ("indexed name", bytes((_hpack_first | 0xF if _hpack_first != 0x40 else 0x7A,))),
+        ("new name", bytes((_hpack_first,)) + b"\x06x-test"),
+        ("Huffman coded name", bytes((_hpack_first,)) + _HUFFMAN_NAME[1:]),
     ):
         # Index 58 is user-agent: all of a prefix of 6 bits, 15 + 43 of one of 4.
-        _more = b"\x2b" if _text == "indexed name" and _first != 0x40 else b""
-        for _coded, _value in (("", b"\x06h2spec"), (", Huffman coded", b"\x84\x9c\x48\xac\xa4")):
+        _hpack_index = b"\x2b" if _hpack_text == "indexed name" and _hpack_first != 0x40 else b""
+        for _hpack_coded, _hpack_value in (
+            ("", b"\x06h2spec"),
+            (", Huffman coded", b"\x84\x9c\x48\xac\xa4"),
+        ):
             hpack(
-                f"{_text}, representation {_first:#04x}{_coded}",
-                b"\x82" + _REST + _field + _more + _value,
+                f"{_hpack_text}, representation {_hpack_first:#04x}{_hpack_coded}",
+                b"\x82" + _REST + _hpack_field + _hpack_index + _hpack_value,
                 good=True,
             )
 hpack("an indexed field of the static table", b"\x82" + _REST + b"\xba", good=True)
