@@ -1,12 +1,17 @@
 """Rules for every test run.
 
-What lives here: on CI (``SEAWAY_NO_SKIP=1``), a skipped browser or Node.js test fails the run.
+What lives here: on CI (``SEAWAY_NO_SKIP=1``), a skipped browser or Node.js test fails the run; and
+communicators wait longer than projects would have it, as machines may be busy.
 What must not: fixtures; they live beside the tests that use them.
 """
 
 import os
 
 import pytest
+
+from seaway.testing.application import ApplicationCommunicator
+
+ApplicationCommunicator.patience = 10.0
 
 MUST_RUN = ("browser", "node")
 NO_SKIP = bool(os.environ.get("SEAWAY_NO_SKIP"))

@@ -97,6 +97,18 @@ def test_the_samples_of_a_page_run(page: Path, project: Path, tmp_path: Path) ->
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_the_tests_of_the_testing_page_pass(project: Path, tmp_path: Path) -> None:
+    home = tmp_path / "project"
+    shutil.copytree(project, home)
+    reader = Reader(home, serves=False)
+    for block in blocks(DOCS / "how-to" / "testing.md"):
+        if block.caption:
+            reader.save(block)
+    reader.type(
+        Command("python manage.py test chat.test_echo", ["Ran 2 tests", "OK"]), "testing.md"
+    )
+
+
 def test_the_echo_of_the_server_page_echoes(tmp_path: Path) -> None:
     reader = Reader(tmp_path)
     for block in blocks(DOCS / "reference" / "server.md"):

@@ -147,7 +147,8 @@ class WebSocketStream:
         self._finish(failed=failed)
 
     def _extensions(self, connection: Carrier) -> dict[str, Any]:
-        found = {"websocket.http.response": {}, EXTENSION: {"take": self.take}}
+        handoff = {"take": self.take, "via": self._context.app}
+        found: dict[str, Any] = {"websocket.http.response": {}, EXTENSION: handoff}
         tls = connection.extensions.get("tls")
         return found if tls is None else {**found, "tls": tls}
 
