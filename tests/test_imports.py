@@ -12,6 +12,7 @@ FLOORS = [
     {"exceptions"},
     {"protocol"},
     {"layers"},
+    {"migrating"},
     {"server"},
     {"conf"},
     {"channel_layers"},
