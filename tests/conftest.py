@@ -9,7 +9,10 @@ import os
 
 import pytest
 
-from seaway.testing.application import ApplicationCommunicator
+# The contract of layers fails with the values, as tests do; before anybody imports it.
+pytest.register_assert_rewrite("seaway.testing")
+
+from seaway.testing.application import ApplicationCommunicator  # noqa: E402
 
 ApplicationCommunicator.patience = 10.0
 
