@@ -129,8 +129,7 @@ class ChannelState:
         self.messages[message.id] = message
         if message.order:
             self._lines.setdefault(message.order, OrderedDict())[message.id] = message
-        if message.expires < math.inf and not message.attempts:
-            self._push(self._expiring, message.expires, message)
+        self._watch_expiry(message)
         self._settle(message, now)
         self._journal.message_changed(self.name, message)
 
@@ -143,8 +142,7 @@ class ChannelState:
         self.messages[message.id] = message
         if message.order:
             self._lines.setdefault(message.order, OrderedDict())[message.id] = message
-        if message.expires < math.inf and not message.attempts:
-            self._push(self._expiring, message.expires, message)
+        self._watch_expiry(message)
         self._settle(message, now)
         if receipt:
             self._move(message, Place.HELD)
@@ -180,6 +178,7 @@ class ChannelState:
         if not message.attempts and message.expires <= now:
             self.remove(message, now)
             return
+        self._watch_expiry(message)  # while it was held, nobody did
         self._settle(message, now)
         self._journal.message_changed(self.name, message)
 
@@ -254,6 +253,10 @@ class ChannelState:
         else:
             self._move(message, Place.READY)
             self._push(self._ready, message.number, message)
+
+    def _watch_expiry(self, message: Message) -> None:
+        if message.expires < math.inf and not message.attempts:
+            self._push(self._expiring, message.expires, message)
 
     def _move(self, message: Message, place: Place) -> None:
         self.count[message.place] -= 1
