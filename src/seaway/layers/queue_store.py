@@ -17,7 +17,8 @@ import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
 
 from seaway.exceptions import ChannelClosed, ChannelFull
-from seaway.layers.channel_state import ChannelState, Journal, Message, NoJournal, Place
+from seaway.layers.channel_state import ChannelState
+from seaway.layers.queue_message import Journal, Message, NoJournal, Place
 from seaway.layers.queues import ONCE_SECONDS, DeadLetter, Delivery, QueueState
 
 logger = logging.getLogger("seaway.layers")

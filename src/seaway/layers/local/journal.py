@@ -15,8 +15,8 @@ from operator import itemgetter
 from typing import Any
 
 from seaway.layers.base import History, Position, Publication
-from seaway.layers.channel_state import Message
 from seaway.layers.local.database import Changes, Database
+from seaway.layers.queue_message import Message
 from seaway.layers.queue_store import QueueStore
 from seaway.layers.store import Store
 from seaway.layers.stored_stream import StoredStream
