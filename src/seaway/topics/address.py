@@ -19,6 +19,7 @@ from seaway.conf import layer_home, seaway_settings
 from seaway.exceptions import SyncCallInLoop
 from seaway.layers.base import Headcount, History, Position, check_size
 from seaway.topics.encoding import encode_event
+from seaway.topics.follow import Follower
 
 
 class TopicAddress(msgspec.Struct, frozen=True):
@@ -63,6 +64,14 @@ class TopicAddress(msgspec.Struct, frozen=True):
         if waits:
             return None
         return await layer_home().arun(lambda layer: layer.publish(self.name, data, self.history))
+
+    def follow(self, since: Position | None = None) -> Follower:
+        """The topic's events in code: ``async with address.follow() as follower``, then
+        ``async for event in follower``.
+
+        :param since: go on after this position; otherwise with what is published from now on.
+        """
+        return Follower(self.name, replayable=self.history is not None, since=since)
 
     def members(self) -> list[dict[str, Any]]:
         """Who is present, from every process: ``id`` and what the topic's ``member`` says."""
