@@ -13,8 +13,8 @@ back sooner, and another receiver beside it would do its work twice. A client th
 not, and then others get it at once, without waiting for the lease. A client that says `wire.Bye`
 gives everything back at that moment.
 
-Memory is bounded: `ANSWERS` of about 100 bytes for each client, and a client that has been gone for
-`REMEMBER_SECONDS` is forgotten.
+Memory is bounded: `ANSWERS` of about 100 bytes and `RECEIPTS` of about 60 for each client, and a
+client that has been gone for `REMEMBER_SECONDS` is forgotten.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ RETURN_SECONDS = 2.0
 REMEMBER_SECONDS = 60.0
 #: Answers that are remembered: more than a client has unanswered requests.
 ANSWERS = 4096
+#: Receipts of answers to receives that are remembered.
+RECEIPTS = 20_000
 
 
 class Client:
@@ -43,7 +45,17 @@ class Client:
     :ivar last: the highest id of a request that changes something and was taken up.
     """
 
-    __slots__ = ("_answers", "_undone", "gone_at", "handed", "last", "session", "timer", "waiting")
+    __slots__ = (
+        "_answers",
+        "_receipts",
+        "_undone",
+        "gone_at",
+        "handed",
+        "last",
+        "session",
+        "timer",
+        "waiting",
+    )
 
     def __init__(self) -> None:
         self.session: Session | None = None
@@ -54,6 +66,7 @@ class Client:
         self.waiting: dict[int, Waiting[Any]] = {}
         #: What receives were answered: (channel, receipts).
         self.handed: OrderedDict[int, tuple[str, list[str]]] = OrderedDict()
+        self._receipts = 0
         self._answers: OrderedDict[int, bytes] = OrderedDict()
         self._undone: set[int] = set()
 
@@ -74,8 +87,20 @@ class Client:
 
     def remember_handed(self, id_: int, channel: str, receipts: list[str]) -> None:
         self.handed[id_] = (channel, receipts)
-        if len(self.handed) > ANSWERS:
-            self.handed.popitem(last=False)
+        self._receipts += len(receipts)
+        while len(self.handed) > ANSWERS or (self._receipts > RECEIPTS and len(self.handed) > 1):
+            self.take_handed(next(iter(self.handed)))
+
+    def take_handed(self, id_: int) -> tuple[str, list[str]]:
+        """What a receive was answered, to be remembered no longer; nothing if it is not known."""
+        channel, receipts = self.handed.pop(id_, ("", []))
+        self._receipts -= len(receipts)
+        return channel, receipts
+
+    def cancel(self, id_: int) -> Waiting[Any] | None:
+        """It will not be asked again; the waiting that is to end."""
+        self._undone.discard(id_)
+        return self.waiting.pop(id_, None)
 
     def answer(self, id_: int) -> bytes | None:
         """What was answered to a request that is not new."""

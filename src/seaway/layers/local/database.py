@@ -68,9 +68,16 @@ class Database:
             self._connection = sqlite3.connect(
                 path, isolation_level=None, check_same_thread=False, timeout=2.0
             )
-            self._prepare(full)
         except (sqlite3.Error, OSError) as error:
             raise LayerUnavailable(f"{path} cannot be used: {error}.") from error
+        try:
+            self._prepare(full)
+        except sqlite3.Error as error:
+            self.close()
+            raise LayerUnavailable(f"{path} cannot be used: {error}.") from error
+        except LayerUnavailable:
+            self.close()
+            raise
 
     def _prepare(self, full: bool) -> None:
         execute = self._connection.execute
