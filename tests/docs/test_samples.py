@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from django.core.management import load_command_class
 from websockets.sync.client import connect
 
 from seaway.conf import seaway_settings
@@ -184,6 +185,10 @@ def test_commands_exist(line: str) -> None:
         options = [word for word in words if word.startswith("--")]
         assert done.returncode == 0, done.stderr
         assert [option for option in options if option not in done.stdout] == []
+    elif words[:2] == ["python", "manage.py"]:
+        parser = load_command_class("seaway", words[2]).create_parser("manage.py", words[2])
+        options = [word for word in words if word.startswith("--")]
+        assert [option for option in options if option not in parser.format_help()] == []
     elif words[0] == "curl":
         path = urlsplit(words[-1]).path
         assert served_here(path.removeprefix(seaway_settings().PATH))

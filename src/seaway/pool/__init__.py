@@ -88,8 +88,8 @@ async def run_in_pool(func: Callable[..., T], *args: object) -> T:
     return await future
 
 
-def submit(job: Callable[[], object]) -> None:
-    """Run ``job()`` in one of the threads; called on the event loop.
+def submit(job: Callable[[], object], box: Mailbox) -> None:
+    """Run ``job()`` in one of the threads; called on the event loop, whose mailbox ``box`` is.
 
     It catches its own exceptions, brings its own context, and looks after its connections.
     """
@@ -99,7 +99,7 @@ def submit(job: Callable[[], object]) -> None:
         _State.tasks.add(task)
         task.add_done_callback(_State.tasks.discard)
     else:
-        threads().submit(job)
+        box.hand(job, threads().submit)
 
 
 def lease() -> Lease | None:
