@@ -19,7 +19,7 @@ import msgspec
 
 from seaway.conf import layer_home
 from seaway.exceptions import EventsMissed
-from seaway.layers.base import Layer, Position, PresenceChange, Publication
+from seaway.layers.base import Headcount, Layer, Position, PresenceChange, Publication
 from seaway.layers.stream import Subscription
 
 #: Frames that wait for their reader, over which the hub keeps a cursor instead.
@@ -62,6 +62,9 @@ class _Lines:
         return b""
 
     def members(self, topic: str, members: Any) -> bytes:
+        return b""
+
+    def headcount(self, topic: str, count: Headcount) -> bytes:
         return b""
 
 

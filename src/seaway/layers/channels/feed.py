@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 
 from seaway.exceptions import LayerError
-from seaway.layers.base import History, Position, PresenceChange, Publication
+from seaway.layers.base import Headcount, History, Position, PresenceChange, Publication
 from seaway.layers.hub import Hub
 from seaway.layers.stream import Subscription
 
@@ -43,6 +43,9 @@ class _Encoding:
         return b""
 
     def members(self, topic: str, members: Sequence[bytes]) -> bytes:
+        return b""
+
+    def headcount(self, topic: str, count: Headcount) -> bytes:
         return b""
 
 
