@@ -4,6 +4,7 @@
 PYTHON  ?= python3
 PORT    ?= 8000
 WORKERS ?= 2
+JOBS    ?= 4
 ONLY    ?=
 KIND    ?= reload
 SECONDS ?= 30
@@ -30,8 +31,8 @@ demo: $(STAMPS)/base ## run the seat map (PORT=8000 WORKERS=2)
 	@cd examples/seatmap && exec ../../$(BIN)/seaway serve config.asgi:application \
 		--bind 127.0.0.1:$(PORT) --workers $(WORKERS)
 
-test: $(STAMPS)/test node-modules ## run the tests (ARGS="tests/docs -x" narrows them)
-	$(BIN)/python -m pytest $(ARGS)
+test: $(STAMPS)/test node-modules ## run the tests (JOBS=4 at a time; ARGS="tests/docs -x" narrows them)
+	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 lint: $(STAMPS)/lint $(STAMPS)/test ## ruff, mypy --strict and the import order
 	$(BIN)/ruff check .
