@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import struct
+import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -66,6 +68,51 @@ class LocalDriver:
         await pause(self._pid(), self._seconds)
 
 
+class PostgresDriver:
+    """A PostgreSQL server: killed as a whole, stopped, and its connections ended from within."""
+
+    def __init__(self, folder: Path, pause: float) -> None:
+        # Here, since the other engines do not need the package.
+        from tests.servers.postgres import PostgresServer
+
+        # Beside the folder, which is closed to the user that the server runs as under root.
+        self._directory = Path(tempfile.mkdtemp(prefix="soak-postgres-"))
+        self._server = PostgresServer(self._directory)
+        self.url = self._server.url()
+        self.faults: Mapping[str, Fault] = {
+            "kill": self._kill,
+            "pause": self._pause,
+            "terminate": self._terminate,
+        }
+        self._seconds = pause
+
+    async def start(self) -> None:
+        # Not in a thread: the server ends with the thread that started it.
+        self._server.start()
+
+    async def stop(self) -> None:
+        await asyncio.to_thread(self._server.stop)
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    async def _kill(self) -> None:
+        self._server.kill()
+        self._server.start()
+
+    async def _pause(self) -> None:
+        self._server.pause()
+        try:
+            await asyncio.sleep(self._seconds)
+        finally:
+            self._server.resume()
+
+    async def _terminate(self) -> None:
+        await asyncio.to_thread(
+            self._server.run,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE application_name LIKE 'seaway%'",
+        )
+
+
 async def pause(pid: int, seconds: float) -> None:
     """SIGSTOP a process and let it go on after so many seconds."""
     os.kill(pid, signal.SIGSTOP)
@@ -76,4 +123,7 @@ async def pause(pid: int, seconds: float) -> None:
 
 
 #: Engine → its driver, made from a folder of its own and the seconds that a pause lasts.
-DRIVERS: Mapping[str, Callable[[Path, float], Driver]] = {"local": LocalDriver}
+DRIVERS: Mapping[str, Callable[[Path, float], Driver]] = {
+    "local": LocalDriver,
+    "postgres": PostgresDriver,
+}

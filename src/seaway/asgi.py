@@ -7,6 +7,7 @@ What must not: how any of them is served.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from seaway.conf import layer_home, seaway_settings
 from seaway.connections.registry import ConnectionRegistry, Limits
 from seaway.consumers.work import settle
 from seaway.http import get_http_application
+from seaway.outbox.threads import RelayThreads
 from seaway.server.handoff import DRAIN
 from seaway.server.respond import Responder, take_of
 from seaway.transports.fallback import serve_fallback, served_here
@@ -28,6 +30,8 @@ Scope = dict[str, Any]
 
 #: Seconds that leave hooks and requests under way get when the server shuts down.
 DRAIN_SECONDS = 10.0
+#: Seconds that the relays of the outbox get to finish what is under way.
+RELAY_SECONDS = 3.0
 
 
 class Application:
@@ -37,6 +41,7 @@ class Application:
     def __init__(self, http: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
         self._http = http
         self._sessions: Sessions | None = None
+        self._relays: RelayThreads | None = None
         self._introduced = False
         self._serve = {"http": self._serve_http, "websocket": self._serve_websocket}
         self._serve["lifespan"] = self._serve_lifespan
@@ -108,15 +113,20 @@ class Application:
             # Another connection may have come first during the await.
             if self._sessions is None:
                 self._sessions = Sessions(ConnectionRegistry(home.hub, limits))
+                self._relays = RelayThreads(settings.OUTBOX)
         return self._sessions
 
     async def close(self) -> None:
         """Finish what connections left to do, then leave the layer."""
         sessions, self._sessions = self._sessions, None
         if sessions is not None:
+            if self._relays is not None:
+                self._relays.end()
             sessions.drain()
             await sessions.registry.drain(DRAIN_SECONDS)
             await sessions.end()
+            if self._relays is not None:
+                await asyncio.to_thread(self._relays.join, RELAY_SECONDS)
             await layer_home().release()
 
 

@@ -20,6 +20,7 @@ from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from seaway.conf import layer_home, place, seaway_settings
+from seaway.database import engine_address
 from seaway.exceptions import ChannelFull, ConfigurationError, InvalidChannelLayerError
 from seaway.layers.base import Layer
 from seaway.layers.channels.base import BaseChannelLayer, Capacities
@@ -102,7 +103,7 @@ class SeawayChannelLayer(ChannelLayer):
     def _make_layer(self) -> Layer:
         options = seaway_settings()
         address = self._address or options.LAYER
-        layer = make_layer(address, namespace=options.NAMESPACE, place=place())
+        layer = make_layer(engine_address(address), namespace=options.NAMESPACE, place=place())
         layer.max_data = options.MAX_EVENT_BYTES
         return layer
 

@@ -28,6 +28,7 @@ WRONG_PATH = "seaway.E003"
 WRONG_ORIGIN = "seaway.E004"
 WEAK_KEY = "seaway.E005"
 WRONG_CHANNEL_LAYER = "seaway.E006"
+WRONG_OUTBOX = "seaway.E008"
 WRONG_ROUTE = "seaway.E010"
 DUPLICATE_ROUTE = "seaway.E011"
 WRONG_JOIN = "seaway.E012"
@@ -45,7 +46,7 @@ Check = Callable[..., list[CheckMessage]]
 
 def check_settings(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """E001 unknown option, E002 wrong value, E003 wrong PATH, E004 wrong origin, E005 weak
-    key."""
+    key, E008 wrong outbox."""
     raw = getattr(settings, "SEAWAY", {})
     found: list[CheckMessage] = []
     for problem in conf.problems(raw):
@@ -60,6 +61,7 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Ch
                 message = f"SEAWAY['ALLOWED_ORIGINS']: {entry!r} {reason}."
                 found.append(Error(message, id=WRONG_ORIGIN))
         found.extend(_about_keys(conf.seaway_settings().PUBLISH_KEYS))
+        found.extend(_about_outbox(conf.seaway_settings().OUTBOX))
     return found
 
 
@@ -73,6 +75,20 @@ def _about_keys(keys: Sequence[str]) -> Iterator[CheckMessage]:
                 "spaces, as from secrets.token_urlsafe(32).",
                 id=WEAK_KEY,
             )
+
+
+def _about_outbox(aliases: Sequence[str]) -> Iterator[CheckMessage]:
+    for alias in aliases:
+        if alias not in settings.DATABASES:
+            known = ", ".join(sorted(settings.DATABASES))
+            message = f"SEAWAY['OUTBOX']: DATABASES has no {alias!r}; it has: {known}."
+            yield Error(message, id=WRONG_OUTBOX)
+    if aliases and not apps.is_installed("seaway.outbox"):
+        yield Error(
+            "SEAWAY['OUTBOX'] is set, but its tables are not there.",
+            hint="Add 'seaway.outbox' to INSTALLED_APPS, and run manage.py migrate.",
+            id=WRONG_OUTBOX,
+        )
 
 
 def check_channel_layers(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:

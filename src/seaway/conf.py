@@ -20,6 +20,7 @@ from django.conf import settings as django_settings
 from django.core.signals import setting_changed
 from msgspec import Meta
 
+from seaway.database import engine_address, named_database
 from seaway.exceptions import ConfigurationError
 from seaway.layers.base import Layer
 from seaway.layers.engines import make_layer
@@ -37,8 +38,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     LAYER: Annotated[
         str,
         option("""What joins the processes, as a URL. `local://` is a broker process on this machine
-        that the server starts by itself; `memory://` reaches no other process and is for
-        tests."""),
+        that the server starts by itself; `postgres://user:password@host/database` is a PostgreSQL,
+        and `django://default` the one that `DATABASES` has under that name; `memory://` reaches no
+        other process and is for tests."""),
     ] = "local://"
     PATH: Annotated[
         str,
@@ -102,6 +104,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             gt=0,
         ),
     ] = 25.0
+    OUTBOX: Annotated[
+        list[str],
+        option("""Names of databases in `DATABASES` whose transactions keep their events in a table,
+        from which they are relayed after the commit: a process that is killed in between loses
+        none. Needs `"seaway.outbox"` in `INSTALLED_APPS`. Not needed for the database of
+        `LAYER = "django://…"`."""),
+    ] = []
     PUBLISH_KEYS: Annotated[
         list[str],
         option("""Secrets with which programs in any language may publish by HTTP POST, as
@@ -229,9 +238,16 @@ def _layer_options() -> tuple[str, int, str]:
 def make_layer_of_settings() -> Layer:
     """A layer as the settings say, not yet started, apart from the process's own."""
     url, max_data, namespace = _layer_options()
-    layer = make_layer(url, namespace=namespace, place=place())
+    layer = make_layer(engine_address(url), namespace=namespace, place=place())
     layer.max_data = max_data
     return layer
+
+
+def namespace_within(alias: str) -> str | None:
+    """The schema for events that are published inside transactions of this database, where that is
+    the layer's own; None elsewhere."""
+    options = seaway_settings()
+    return options.NAMESPACE if named_database(options.LAYER) == alias else None
 
 
 def place() -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from django.core.management import load_command_class
+from django.core.management import get_commands, load_command_class
 from websockets.sync.client import connect
 
 from seaway.conf import seaway_settings
@@ -198,7 +198,8 @@ def test_commands_exist(line: str) -> None:
         assert done.returncode == 0, done.stderr
         assert [option for option in options if option not in done.stdout] == []
     elif words[:2] == ["python", "manage.py"]:
-        parser = load_command_class("seaway", words[2]).create_parser("manage.py", words[2])
+        command = load_command_class(get_commands()[words[2]], words[2])
+        parser = command.create_parser("manage.py", words[2])
         options = [word for word in words if word.startswith("--")]
         assert [option for option in options if option not in parser.format_help()] == []
     elif words[0] == "curl":

@@ -35,11 +35,11 @@ def test_local_that_outlives_its_broker(tmp_path: Path, level: str) -> None:
 @pytest.mark.parametrize(
     ("url", "told"),
     [
-        ("memroy://", r"'memroy'\. Did you mean memory://\? Known: local://, memory://"),
+        ("memroy://", r"'memroy'\. Did you mean memory://\? Known: .*local://, memory://"),
         ("memory", r"'memory'\. Did you mean memory://\?"),
         ("memory:", r"Did you mean memory://\?"),
-        ("amqp://guest:secret@host", r"'amqp'\. Known: local://, memory://"),
-        ("", r"Known: local://, memory://"),
+        ("amqp://guest:secret@host", r"'amqp'\. Known: .*local://, memory://"),
+        ("", r"Known: .*local://, memory://"),
         ("memory://host", "has no host"),
         ("memory:///path", "takes no path"),
         ("memory://?size=3", "takes no options"),

@@ -46,9 +46,32 @@ def _option(url: SplitResult, name: str) -> str:
     raise ConfigurationError(f"{said}: the only option of {url.scheme}:// is {name}.")
 
 
+def _postgres(url: SplitResult, namespace: str, place: str) -> Layer:
+    try:
+        from seaway.layers.postgres.address import read_address
+        from seaway.layers.postgres.layer import PostgresLayer
+    except ImportError as error:
+        raise ConfigurationError(
+            f"{url.scheme}:// needs psycopg 3: pip install seaway[postgres] ({error})."
+        ) from error
+    # Not geturl(), which forgets the slashes where there is no host.
+    query = f"?{url.query}" if url.query else ""
+    address = f"{url.scheme}://{url.netloc}{url.path}{query}"
+    return PostgresLayer(read_address(address, namespace))
+
+
+def _django(url: SplitResult, namespace: str, place: str) -> Layer:
+    raise ConfigurationError(
+        "django:// means a database of Django's settings: it is known where Django is only."
+    )
+
+
 _ENGINES: dict[str, Callable[[SplitResult, str, str], Layer]] = {
+    "django": _django,
     "memory": _memory,
     "local": _local,
+    "postgres": _postgres,
+    "postgresql": _postgres,
 }
 
 
@@ -57,7 +80,8 @@ def make_layer(url: str, *, namespace: str, place: str) -> Layer:
 
     :param url: ``memory://`` (this process only), ``local://`` (the embedded broker) or
         ``local:///directory`` (the same, its socket below that directory); with ``?durable=1`` or
-        ``?durable=full`` the broker's queues and history outlive it.
+        ``?durable=full`` the broker's queues and history outlive it; or
+        ``postgres://user:password@host/database`` (PostgreSQL).
     :param namespace: keeps projects apart that share an engine over the network.
     :param place: keeps projects apart that share this machine.
     :raises ConfigurationError: nothing is known under this address; says what is.

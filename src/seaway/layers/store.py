@@ -19,12 +19,14 @@ from __future__ import annotations
 import math
 import secrets
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from itertools import islice
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from seaway.layers.base import (
+    PUBLISHED_ONCE_SECONDS,
     Gap,
     Headcount,
     History,
@@ -79,6 +81,8 @@ class Store(Generic[P]):
         self._journal: StreamJournal = journal or NoStreamJournal()
         self.epoch = _new_epoch()
         self._streams: dict[str, StoredStream[P]] = {}
+        #: (topic, once) → (to be remembered until, position), the oldest first.
+        self._once: OrderedDict[tuple[str, str], tuple[float, Position]] = OrderedDict()
         self._to_sweep: list[str] = []
         self._processes: dict[P, _Process] = {}
         self._present: dict[str, Roll[P]] = {}
@@ -120,8 +124,26 @@ class Store(Generic[P]):
 
     # Streams -------------------------------------------------------------------------------------
 
-    def publish(self, topic: str, data: bytes, history: History | None) -> Publication:
-        """Append one event and trim to ``history``, which counts until the next publish."""
+    def published(self, topic: str, once: str) -> Position | None:
+        """Where an event stands that was published with this ``once``, if that is remembered."""
+        if not once:
+            return None
+        now = self._clock()
+        while self._once:
+            key, (until, _) = next(iter(self._once.items()))
+            if until > now:
+                break
+            del self._once[key]
+        found = self._once.get((topic, once))
+        return None if found is None else found[1]
+
+    def publish(
+        self, topic: str, data: bytes, history: History | None, once: str = ""
+    ) -> Publication:
+        """Append one event and trim to ``history``, which counts until the next publish.
+
+        :param once: to be remembered; look with `published` first.
+        """
         now = self._clock()
         stream = self._streams.get(topic) or self._open(topic, now)
         stream.offset += 1
@@ -130,6 +152,8 @@ class Store(Generic[P]):
         stream.history = history or NO_HISTORY
         stream.kept.append((now, publication))
         stream.trim(now)
+        if once:
+            self._once[topic, once] = (now + PUBLISHED_ONCE_SECONDS, publication.position)
         self._journal.stream_changed(topic, stream)
         return publication
 

@@ -20,6 +20,7 @@ from seaway.exceptions import SyncCallInLoop
 from seaway.layers.base import Headcount, History, Position, check_size
 from seaway.topics.encoding import encode_event
 from seaway.topics.follow import Follower
+from seaway.topics.transactions import leave_to
 
 
 class TopicAddress(msgspec.Struct, frozen=True):
@@ -35,6 +36,10 @@ class TopicAddress(msgspec.Struct, frozen=True):
 
         Inside an ``atomic`` block the event goes out when the transaction commits, and not at all
         when it is rolled back. The payload is encoded at once in either case: it is what it is now.
+
+        On the database of ``LAYER = "django://…"`` the event is a part of the transaction; in one
+        that ``OUTBOX`` names it is kept in a table until it is out; elsewhere it is published after
+        the commit, by this process.
 
         :param using: the database whose transaction counts; the default one otherwise.
         :returns: the event's position; None when it waits for a commit.
@@ -101,9 +106,11 @@ def _checked(event: str, payload: object) -> bytes:
 
 def _deferred(address: TopicAddress, data: bytes, using: str | None) -> bool:
     """Leave the event to the transaction that is open in this thread, if there is one."""
-    if not _in_atomic_block(using or DEFAULT_DB_ALIAS):
+    alias = using or DEFAULT_DB_ALIAS
+    if not _in_atomic_block(alias):
         return False
-    transaction.on_commit(lambda: _send(address, data), using=using)
+    if not leave_to(alias, address.name, data, address.history):
+        transaction.on_commit(lambda: _send(address, data), using=using)
     return True
 
 

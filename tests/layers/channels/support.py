@@ -53,9 +53,11 @@ class Counted(MemoryLayer):
     published_count = 0
     deaf = False
 
-    async def publish(self, topic: str, data: bytes, history: History | None = None) -> Position:
+    async def publish(
+        self, topic: str, data: bytes, history: History | None = None, *, once: str = ""
+    ) -> Position:
         type(self).published_count += 1
-        return await super().publish(topic, data, history)
+        return await super().publish(topic, data, history, once=once)
 
 
 class Processes:

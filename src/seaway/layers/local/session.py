@@ -125,8 +125,12 @@ class Session(asyncio.Protocol):
 
     def _publish(self, request: wire.Publish) -> None:
         topic, data = request.topic, request.data
+        before = self._store.published(topic, request.once)
+        if before is not None:
+            self.answer(wire.At(request.id, before.epoch, before.offset), remember=True)
+            return
         history = _history(request.size, request.seconds) if request.size else None
-        position = self._store.publish(topic, data, history).position
+        position = self._store.publish(topic, data, history, request.once).position
         watchers = self._store.watchers(topic)
         if watchers:
             frame = wire.frame(wire.Published(topic, position.epoch, position.offset, data))

@@ -50,6 +50,7 @@ class Publish(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=1):
     data: bytes
     size: int
     seconds: float
+    once: str = ""
 
 
 class Watch(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=2):
