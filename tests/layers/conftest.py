@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("seaway.testing.layer_contract")
+pytest.register_assert_rewrite("seaway.testing")

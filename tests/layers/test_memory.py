@@ -1,11 +1,14 @@
 """The memory engine against the contract: several layers on one store act as several processes."""
 
+import asyncio
 import logging
 
 import pytest
 
 from seaway.layers.base import PresenceChange, Publication
+from seaway.layers.desk import Desk
 from seaway.layers.memory import MemoryLayer
+from seaway.layers.queue_store import QueueStore
 from seaway.layers.store import Store
 from seaway.testing.layer_contract import TOPIC, LayerContract, Process, Recorder, started
 
@@ -25,12 +28,14 @@ class TestMemoryLayer(LayerContract):
     def one_store(self) -> None:
         self.clock = Clock()
         self.store: Store[MemoryLayer] = Store(self.clock)
+        self.desk = Desk(QueueStore())
 
     async def make_layers(self, count: int) -> list[Process]:
-        return [await started(MemoryLayer(self.store)) for _ in range(count)]
+        return [await started(MemoryLayer(self.store, self.desk)) for _ in range(count)]
 
     async def pass_time(self, seconds: float) -> None:
         self.clock.now += seconds
+        await asyncio.sleep(seconds)  # the clock of the queues goes by itself
 
 
 class Clumsy(Recorder):

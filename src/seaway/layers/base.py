@@ -206,6 +206,14 @@ def check_name(name: str, what: str = "topic name") -> str:
     return name
 
 
+def check_member(topic: str, member: str, person: str = "") -> None:
+    """Raise `InvalidName` for what cannot be in `Layer.enter`."""
+    check_name(topic)
+    check_name(member, "member name")
+    if person:
+        check_name(person, "person")
+
+
 def check_size(data: bytes, limit: int) -> None:
     """Raise `PayloadTooLarge` when ``data`` is over ``limit`` bytes."""
     if len(data) > limit:

@@ -1,4 +1,4 @@
-"""The memory engine: streams and presence inside one process.
+"""The memory engine: streams, queues and presence inside one process.
 
 What lives here: `MemoryLayer`, a `Store` with an announcer. Nothing survives the process.
 What must not: anything that another process could see; that is `seaway.layers.local`.
@@ -12,6 +12,7 @@ import logging
 from seaway.exceptions import LayerUnavailable
 from seaway.layers.base import (
     Gap,
+    Headcount,
     History,
     Layer,
     Page,
@@ -19,9 +20,13 @@ from seaway.layers.base import (
     PresenceChange,
     Receiver,
     check_limit,
+    check_member,
     check_name,
     check_size,
 )
+from seaway.layers.desk import Desk
+from seaway.layers.memory_queues import MemoryQueues
+from seaway.layers.queue_store import QueueStore
 from seaway.layers.store import Store
 
 logger = logging.getLogger("seaway.layers")
@@ -29,13 +34,15 @@ logger = logging.getLogger("seaway.layers")
 SWEEP_EVERY = 1.0
 
 
-class MemoryLayer(Layer):
-    """A layer for one process. Several that share a store, on one loop, act as several processes.
+class MemoryLayer(MemoryQueues, Layer):
+    """A layer for one process. Several that share a store and a desk, on one loop, act as
+    several processes.
 
     Announcements are direct calls in the order of the stream, made before `publish` returns.
     """
 
-    def __init__(self, store: Store[MemoryLayer] | None = None) -> None:
+    def __init__(self, store: Store[MemoryLayer] | None = None, desk: Desk | None = None) -> None:
+        super().__init__(Desk(QueueStore()) if desk is None else desk)
         self._store: Store[MemoryLayer] = Store() if store is None else store
         self._receiver: Receiver | None = None
         self._sweeping: asyncio.TimerHandle | None = None
@@ -46,10 +53,12 @@ class MemoryLayer(Layer):
     async def start(self, receiver: Receiver) -> None:
         self._receiver = receiver
         self._store.attach(self)
+        self.open_desk()
         self._sweep()
 
     async def close(self) -> None:
         self._receiver = None
+        self.close_desk()
         if self._sweeping is not None:
             self._sweeping.cancel()
             self._sweeping = None
@@ -81,19 +90,20 @@ class MemoryLayer(Layer):
     async def position(self, topic: str) -> Position:
         return self._opened().position(check_name(topic))
 
-    async def enter(self, topic: str, member: str, info: bytes) -> None:
-        check_name(topic)
-        check_name(member, "member name")
+    async def enter(self, topic: str, member: str, info: bytes, person: str = "") -> None:
+        check_member(topic, member, person)
         check_size(info, self.max_data)
-        self._announce(topic, self._opened().enter(self, topic, {member: info}))
+        self._announce(topic, self._opened().enter(self, topic, {member: info}, person))
 
     async def leave(self, topic: str, member: str) -> None:
-        check_name(topic)
-        check_name(member, "member name")
+        check_member(topic, member)
         self._announce(topic, self._opened().leave(self, topic, member))
 
     async def members(self, topic: str) -> dict[str, bytes]:
         return self._opened().members(check_name(topic))
+
+    async def headcount(self, topic: str) -> Headcount:
+        return self._opened().headcount(check_name(topic))
 
     def _opened(self) -> Store[MemoryLayer]:
         if self._receiver is None:
@@ -112,4 +122,5 @@ class MemoryLayer(Layer):
 
     def _sweep(self) -> None:
         self._store.sweep()
+        self.sweep_desk()
         self._sweeping = asyncio.get_running_loop().call_later(SWEEP_EVERY, self._sweep)

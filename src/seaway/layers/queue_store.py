@@ -1,142 +1,49 @@
-"""The state of channels in one place: what is waiting, delayed, in order, held and dead.
+"""The state of all channels: what is waiting, delayed, in order, held and dead.
 
 What lives here: `QueueStore`, the queue part of the layer contract as plain synchronous data. The
 memory engine holds one in its process; the local engine holds one in the broker.
-What must not: sockets, asyncio, encodings, or who waits for a message; its user is told of channels
-that changed by ``changed`` and asks again.
+What must not: sockets, asyncio, encodings, or who waits for a message (`desk`).
 
-A message is in one place at a time: in `_Queue.ready` (a heap by age), in ``delayed`` (by when it
-is due), in a line behind another one of its order, or ``held``. Heaps are cleaned lazily: an entry
-counts only while the message still says that it is there.
+Memory is bounded by what senders say is a channel's capacity, by `DEAD_LETTERS`, and by the
+``once`` of the last `ONCE_SECONDS`.
 """
 
 from __future__ import annotations
 
-import enum
-import heapq
+import logging
 import math
 import secrets
 import time
-from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 
 from seaway.exceptions import ChannelClosed, ChannelFull
-from seaway.layers.queues import ONCE_SECONDS, DeadLetter, Delivery
+from seaway.layers.channel_state import ChannelState, Journal, Message, NoJournal, Place
+from seaway.layers.queues import ONCE_SECONDS, DeadLetter, Delivery, QueueState
+
+logger = logging.getLogger("seaway.layers")
 
 #: Dead letters that one channel keeps; the oldest give way.
-DEAD_LETTERS = 100_000
-
-
-class Place(enum.Enum):
-    """Where a message is."""
-
-    READY = enum.auto()
-    DELAYED = enum.auto()
-    LINED_UP = enum.auto()
-    HELD = enum.auto()
-    GONE = enum.auto()
-
-
-class _Message:
-    """``attempts``: how often it was handed out; ``until``: of the lease while held."""
-
-    __slots__ = (
-        "attempts", "data", "expires", "id", "order", "place", "receipt", "tries", "until",
-    )  # fmt: skip
-
-    def __init__(self, id_: str, data: bytes, order: str, expires: float) -> None:
-        self.id = id_
-        self.data = data
-        self.order = order
-        self.expires = expires
-        self.attempts = 0
-        self.place = Place.GONE
-        self.receipt = ""
-        self.until = math.inf
-        self.tries = 0
-
-
-#: (when or which number, the message's number, the message): numbers make entries comparable.
-_Heap = list[tuple[float, int, _Message]]
-
-
-class _Queue:
-    """One channel."""
-
-    __slots__ = (
-        "closed", "count", "dead", "delayed", "expiring", "held", "leases", "lines", "numbers",
-        "once", "ready",
-    )  # fmt: skip
-
-    def __init__(self) -> None:
-        self.closed = False
-        self.count = dict.fromkeys(Place, 0)
-        self.ready: _Heap = []
-        self.delayed: _Heap = []
-        self.leases: _Heap = []
-        self.expiring: _Heap = []
-        self.held: dict[str, _Message] = {}
-        self.lines: dict[str, deque[_Message]] = {}
-        self.numbers: dict[str, int] = {}
-        self.dead: OrderedDict[str, DeadLetter] = OrderedDict()
-        self.once: OrderedDict[str, tuple[float, str]] = OrderedDict()
-
-    def live(self) -> int:
-        return len(self.numbers)
-
-    def idle(self) -> bool:
-        return not (self.numbers or self.dead or self.once or self.closed)
-
-    def move(self, message: _Message, place: Place, when: float = 0.0) -> None:
-        """Put a message elsewhere; ``when`` it is due or its lease ends."""
-        number = self.numbers[message.id]
-        self.count[message.place] -= 1
-        self.count[place] += 1
-        message.place = place
-        if place is Place.READY:
-            heapq.heappush(self.ready, (number, number, message))
-        elif place is Place.DELAYED:
-            message.until = when
-            heapq.heappush(self.delayed, (when, number, message))
-        elif place is Place.HELD:
-            message.until = when
-            heapq.heappush(self.leases, (when, number, message))
-
-    def remove(self, message: _Message) -> None:
-        """It is done or dead: the next one of its order may go."""
-        self.count[message.place] -= 1
-        message.place = Place.GONE
-        self.held.pop(message.receipt, None)
-        del self.numbers[message.id]
-        line = self.lines.get(message.order) if message.order else None
-        if line is None:
-            return
-        if line[0] is not message:
-            line.remove(message)
-            return
-        line.popleft()
-        if line:
-            self.move(line[0], Place.READY)
-        else:
-            del self.lines[message.order]
+DEAD_LETTERS = 10_000
+#: Channels that one `QueueStore.sweep` looks at.
+SWEEP_CHANNELS = 200
 
 
 class QueueStore:
-    """All channels. ``clock`` gives seconds that never go back.
-
-    :param changed: called with a channel's name when a receiver or a sender that found nothing to
-        do there may find something now.
-    """
+    """All channels. ``clock`` gives seconds that never go back, ``wall`` those since 1970."""
 
     def __init__(
         self,
         clock: Callable[[], float] = time.monotonic,
-        changed: Callable[[str], None] = lambda channel: None,
+        wall: Callable[[], float] = time.time,
+        journal: Journal | None = None,
     ) -> None:
-        self.changed = changed
-        self._clock = clock
-        self._queues: dict[str, _Queue] = {}
+        self.clock = clock
+        self._wall = wall
+        self._journal: Journal = journal or NoJournal()
+        self._channels: dict[str, ChannelState] = {}
+        self._to_sweep: list[str] = []
         self._last = 0
+        # Ids and receipts of two lives of a store never meet.
         self._run = secrets.token_urlsafe(6)
 
     # Sending and receiving -----------------------------------------------------------------------
@@ -147,71 +54,252 @@ class QueueStore:
         data: bytes,
         *,
         capacity: int,
-        delay: float,
-        ttl: float | None,
-        order: str,
-        once: str,
+        delay: float = 0.0,
+        ttl: float | None = None,
+        order: str = "",
+        once: str = "",
     ) -> str:
         """As `Queues.send` without waiting."""
-        queue = self._queues.get(channel)
-        if queue is None:
-            queue = self._queues[channel] = _Queue()
-        now = self._clock()
-        self._tidy(channel, queue, now)
-        if once and once in queue.once:
-            return queue.once[once][1]
-        if queue.closed:
+        state, now = self._at(channel)
+        if once and once in state.once:
+            return state.once[once][1]
+        if state.closed:
             raise ChannelClosed(f"The channel {channel} is closed.")
-        if queue.live() >= capacity:
-            raise ChannelFull(f"The channel {channel} holds {queue.live():,} messages already.")
-        self._last += 1
-        message = _Message(
-            f"{self._run}-{self._last}", data, order, math.inf if ttl is None else now + ttl
-        )
-        queue.numbers[message.id] = self._last
+        if len(state.messages) >= capacity:
+            raise ChannelFull(
+                f"The channel {channel} holds {len(state.messages):,} messages already."
+            )
+        number = self._next()
+        due = now + delay if delay > 0 else -math.inf
+        expires = math.inf if ttl is None else now + ttl
+        id_ = f"{self._run}-{number}"
+        message = Message(id_, number, data, order=order, due=due, expires=expires)
         if once:
-            queue.once[once] = (now + ONCE_SECONDS, message.id)
-        self._place(queue, message, now + delay if delay > 0 else 0.0)
-        if message.expires < math.inf:
-            heapq.heappush(queue.expiring, (message.expires, self._last, message))
-        self.changed(channel)
-        return message.id
+            state.once[once] = (now + ONCE_SECONDS, id_)
+            self._journal.once_seen(channel, once, id_, now + ONCE_SECONDS)
+        state.admit(message, now)
+        return id_
 
-    def _place(self, queue: _Queue, message: _Message, due: float) -> None:
-        queue.count[Place.GONE] += 1
-        if message.order:
-            line = queue.lines.setdefault(message.order, deque())
-            line.append(message)
-            if line[0] is not message:
-                queue.move(message, Place.LINED_UP)
-                message.until = due
-                return
-        queue.move(message, Place.DELAYED if due else Place.READY, due)
-
-    def receive(self, channel: str, *, limit: int, lease: float, tries: int) -> list[Delivery]:
+    def receive(
+        self, channel: str, *, limit: int, lease: float, tries: int, holder: Hashable = None
+    ) -> list[Delivery]:
         """As `Queues.receive` without waiting.
 
-        :raises ChannelClosed: it is closed and holds nothing at all.
+        :param holder: who gets them, for `drop_holder`.
+        :raises ChannelClosed: it is closed and holds nothing that could still be received.
         """
-        queue = self._queues.get(channel)
-        if queue is None:
-            return []
-        now = self._clock()
-        self._tidy(channel, queue, now)
+        state, now = self._at(channel)
         taken: list[Delivery] = []
-        while queue.ready and len(taken) < limit:
-            message = heapq.heappop(queue.ready)[2]
-            if message.place is not Place.READY:
-                continue
-            self._last += 1
-            message.attempts += 1
+        while len(taken) < limit and (message := state.next_ready()) is not None:
             message.tries = tries
-            message.receipt = f"{message.id}.{self._last}"
-            queue.held[message.receipt] = message
-            queue.move(message, Place.HELD, now + lease)
-            taken.append(
-                Delivery(channel, message.id, message.data, message.attempts, message.receipt)
-            )
-        if not taken and queue.closed and not queue.live():
-            raise ChannelClosed(f"The channel {channel} is closed.")
+            message.holder = holder
+            receipt = f"{self._run}.{self._next()}"
+            state.hold(message, receipt, now + lease)
+            taken.append(Delivery(channel, message.id, message.data, message.attempts, receipt))
+        if not taken and state.closed and not state.messages:
+            raise ChannelClosed(f"The channel {channel} is closed, and nothing is left in it.")
         return taken
+
+    def ack(self, channel: str, receipt: str) -> bool:
+        """As `Queues.ack`."""
+        state, now = self._at(channel)
+        message = state.held.get(receipt)
+        if message is None:
+            return False
+        state.remove(message, now)
+        return True
+
+    def nack(
+        self, channel: str, receipt: str, *, delay: float = 0.0, dead: bool, reason: str
+    ) -> bool:
+        """As `Queues.nack`."""
+        state, now = self._at(channel)
+        message = state.held.get(receipt)
+        if message is None:
+            return False
+        if dead or message.attempts >= message.tries:
+            state.die(message, now, reason or "given up")
+            self._limit_dead(state)
+        else:
+            state.give_back(message, now, now + delay if delay > 0 else -math.inf)
+        return True
+
+    def extend(self, channel: str, receipt: str, seconds: float) -> bool:
+        """As `Queues.extend`."""
+        state, now = self._at(channel)
+        message = state.held.get(receipt)
+        if message is None:
+            return False
+        state.extend(message, now + seconds)
+        return True
+
+    def release(self, channel: str, receipts: Iterable[str]) -> None:
+        """Nobody has seen these deliveries: take them back at once and do not count them."""
+        state, now = self._at(channel)
+        for receipt in receipts:
+            message = state.held.get(receipt)
+            if message is not None:
+                message.attempts -= 1
+                state.give_back(message, now)
+
+    def held_by(self, holder: Hashable) -> dict[str, list[str]]:
+        """The receipts of what somebody holds, by channel."""
+        found: dict[str, list[str]] = {}
+        for name, state in self._channels.items():
+            own = [receipt for receipt, message in state.held.items() if message.holder == holder]
+            if own:
+                found[name] = own
+        return found
+
+    def drop_holder(self, holder: Hashable) -> list[str]:
+        """Somebody is gone: what it held is handed out again, or dead after its last try.
+
+        Returns the channels that have changed.
+        """
+        found = self.held_by(holder)
+        for name, receipts in found.items():
+            for receipt in receipts:
+                self.nack(name, receipt, dead=False, reason="its receiver went away")
+        return list(found)
+
+    def deliveries(self, channel: str, receipts: Iterable[str]) -> list[Delivery]:
+        """The handings-out of these receipts once more, as far as they still hold."""
+        state, _ = self._at(channel)
+        held = ((receipt, state.held.get(receipt)) for receipt in receipts)
+        return [
+            Delivery(channel, message.id, message.data, message.attempts, receipt)
+            for receipt, message in held
+            if message is not None
+        ]
+
+    # For operators -------------------------------------------------------------------------------
+
+    def set_closed(self, channel: str, closed: bool) -> None:
+        """As `Queues.close_channel` and `Queues.open_channel`."""
+        state, _ = self._at(channel)
+        if state.closed is not closed:
+            state.closed = closed
+            self._journal.channel_closed(channel, closed)
+
+    def channels(self) -> list[str]:
+        """As `Queues.channels`."""
+        found = []
+        for name in list(self._channels):
+            state, _ = self._at(name)
+            if state.messages or state.dead or state.closed:
+                found.append(name)
+        return sorted(found)
+
+    def state(self, channel: str) -> QueueState:
+        """As `Queues.queue_state`."""
+        if channel not in self._channels:
+            return QueueState()
+        state, _ = self._at(channel)
+        count = state.count
+        return QueueState(
+            waiting=count[Place.READY] + count[Place.LINED_UP],
+            delayed=count[Place.DELAYED],
+            held=count[Place.HELD],
+            dead=len(state.dead),
+            closed=state.closed,
+        )
+
+    def purge(self, channel: str) -> int:
+        """As `Queues.purge`."""
+        state, _ = self._at(channel)
+        return state.purge()
+
+    def dead_letters(self, channel: str, limit: int) -> list[DeadLetter]:
+        """As `Queues.dead_letters`."""
+        state, _ = self._at(channel)
+        letters: list[DeadLetter] = []
+        for message in state.dead.values():
+            if len(letters) >= limit:
+                break
+            letters.append(
+                DeadLetter(
+                    message.id, message.data, message.attempts, message.reason, message.died_at
+                )
+            )
+        return letters
+
+    def replay(self, channel: str, ids: Sequence[str] | None) -> int:
+        """As `Queues.replay`: each joins the end of its order."""
+        state, now = self._at(channel)
+        chosen = _chosen(state, ids)
+        for message in chosen:
+            del state.dead[message.id]
+            again = Message(message.id, self._next(), message.data, order=message.order)
+            state.admit(again, now)
+        return len(chosen)
+
+    def discard(self, channel: str, ids: Sequence[str] | None) -> int:
+        """As `Queues.discard`."""
+        state, _ = self._at(channel)
+        chosen = _chosen(state, ids)
+        for message in chosen:
+            del state.dead[message.id]
+            self._journal.message_gone(channel, message)
+        return len(chosen)
+
+    # Time ----------------------------------------------------------------------------------------
+
+    def next_change(self, channel: str) -> float:
+        """When time alone changes something in a channel, by the store's clock; infinity: never."""
+        state = self._channels.get(channel)
+        return math.inf if state is None else state.next_change()
+
+    def sweep(self) -> None:
+        """Tidy and forget a bounded number of channels; call it about once a second."""
+        if not self._to_sweep:
+            self._to_sweep = list(self._channels)
+        for name in self._to_sweep[-SWEEP_CHANNELS:]:
+            if name in self._channels and self._at(name)[0].idle():
+                del self._channels[name]
+        del self._to_sweep[-SWEEP_CHANNELS:]
+
+    def restore(self, channel: str, messages: Iterable[Message], closed: bool) -> None:
+        """Put back what a journal has kept of a channel, the oldest message first."""
+        state = ChannelState(channel, self._journal, self._wall)
+        self._channels[channel] = state
+        state.closed = closed
+        now = self.clock()
+        for message in messages:
+            self._last = max(self._last, message.number)
+            state.restore(message, now)
+
+    def restore_once(self, channel: str, once: str, until: float, id_: str) -> None:
+        """Put back what a journal has kept of a ``once``, the oldest first."""
+        self._at(channel)[0].once[once] = (until, id_)
+
+    def __len__(self) -> int:
+        """How many channels are held in memory."""
+        return len(self._channels)
+
+    # Inside --------------------------------------------------------------------------------------
+
+    def _at(self, channel: str) -> tuple[ChannelState, float]:
+        """A channel as it is now, and when that is."""
+        state = self._channels.get(channel)
+        if state is None:
+            state = self._channels[channel] = ChannelState(channel, self._journal, self._wall)
+        now = self.clock()
+        state.tidy(now)
+        self._limit_dead(state)
+        return state, now
+
+    def _limit_dead(self, state: ChannelState) -> None:
+        while len(state.dead) > DEAD_LETTERS:
+            _, message = state.dead.popitem(last=False)
+            self._journal.message_gone(state.name, message)
+            logger.error("the oldest dead letter of %s gave way: %s", state.name, message.id)
+
+    def _next(self) -> int:
+        self._last += 1
+        return self._last
+
+
+def _chosen(state: ChannelState, ids: Sequence[str] | None) -> list[Message]:
+    if ids is None:
+        return list(state.dead.values())
+    return [state.dead[id_] for id_ in dict.fromkeys(ids) if id_ in state.dead]

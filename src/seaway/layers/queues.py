@@ -70,7 +70,8 @@ class Queues(abc.ABC):
     """Channels on one engine. A channel exists from its first message and needs no declaration.
 
     Every method may raise `LayerUnavailable`, and `InvalidName` for a channel, an ``order`` or an
-    ``once`` that is not legal. Seconds count by the engine's clock, never by a sender's.
+    ``once`` that is not legal, and `ValueError` for a number that makes no sense: a count below 1,
+    seconds below 0, a lease of 0. Seconds count by the engine's clock, never by a sender's.
     """
 
     @abc.abstractmethod

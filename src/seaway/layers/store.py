@@ -24,7 +24,16 @@ from collections.abc import Callable, Collection, Hashable, Mapping
 from itertools import islice
 from typing import Generic, TypeVar
 
-from seaway.layers.base import Gap, History, Page, Position, PresenceChange, Publication
+from seaway.layers.base import (
+    Gap,
+    Headcount,
+    History,
+    Page,
+    Position,
+    PresenceChange,
+    Publication,
+)
+from seaway.layers.roll import Roll
 
 #: Who watches and who owns members: one per process that uses the store.
 P = TypeVar("P", bound=Hashable)
@@ -95,7 +104,7 @@ class Store(Generic[P]):
         self._streams: dict[str, _Stream[P]] = {}
         self._to_sweep: list[str] = []
         self._processes: dict[P, _Process] = {}
-        self._present: dict[str, dict[str, tuple[P, bytes]]] = {}
+        self._present: dict[str, Roll[P]] = {}
 
     # Processes -----------------------------------------------------------------------------------
 
@@ -196,21 +205,25 @@ class Store(Generic[P]):
 
     # Presence ------------------------------------------------------------------------------------
 
-    def enter(self, process: P, topic: str, members: Mapping[str, bytes]) -> PresenceChange | None:
-        """Add members or replace what they say; None when that changes nothing.
+    def enter(
+        self, process: P, topic: str, members: Mapping[str, bytes], person: str = ""
+    ) -> PresenceChange | None:
+        """Add members, all of one person, or replace what they say; None when nothing changes
+        that is announced.
 
         A member that another process had entered is this process's from now on.
         """
         state = self._processes[process]
-        present = self._present.setdefault(topic, {})
+        roll = self._present.get(topic)
+        if roll is None:
+            roll = self._present[topic] = Roll()
         entered: dict[str, bytes] = {}
         for member, info in members.items():
-            before = present.get(member)
-            if before is not None and before[0] != process:
-                self._processes[before[0]].members.discard((topic, member))
-            present[member] = (process, info)
+            before = roll.enter(member, process, info, person)
+            if before is not None and before.process != process:
+                self._processes[before.process].members.discard((topic, member))
             state.members.add((topic, member))
-            if before is None or before[1] != info:
+            if before is None or before.info != info:
                 entered[member] = info
         return PresenceChange(entered=entered, left=()) if entered else None
 
@@ -225,7 +238,13 @@ class Store(Generic[P]):
 
     def members(self, topic: str) -> dict[str, bytes]:
         """Everybody present with what they say of themselves."""
-        return {member: info for member, (_, info) in self._present.get(topic, {}).items()}
+        roll = self._present.get(topic)
+        return {} if roll is None else roll.members()
+
+    def headcount(self, topic: str) -> Headcount:
+        """How many are present."""
+        roll = self._present.get(topic)
+        return Headcount(0, 0) if roll is None else roll.headcount()
 
     # Forgetting ----------------------------------------------------------------------------------
 
@@ -266,9 +285,9 @@ class Store(Generic[P]):
             stream.used = self._clock()
 
     def _take_out(self, topic: str, member: str) -> None:
-        present = self._present[topic]
-        del present[member]
-        if not present:
+        roll = self._present[topic]
+        roll.leave(member)
+        if not roll:
             del self._present[topic]
 
     def _remove(self, state: _Process) -> dict[str, PresenceChange]:
