@@ -33,17 +33,40 @@ def _local(url: SplitResult, namespace: str, place: str) -> Layer:
     return LocalLayer(find_place(place, root))
 
 
+def _redis(url: SplitResult, namespace: str, place: str) -> Layer:
+    try:
+        import hiredis  # noqa: F401  so that only its absence is taken for its absence
+    except ImportError as error:
+        raise ConfigurationError(
+            f"{url.scheme}:// needs the extra redis: pip install 'seaway[redis]'."
+        ) from error
+    from seaway.layers.redis.address import parse
+    from seaway.layers.redis.layer import RedisLayer
+
+    return RedisLayer(parse(url), namespace)
+
+
 _ENGINES: dict[str, Callable[[SplitResult, str, str], Layer]] = {
     "memory": _memory,
     "local": _local,
+    "redis": _redis,
+    "rediss": _redis,
+    "valkey": _redis,
+    "valkeys": _redis,
+    "redis+unix": _redis,
+    "redis+sentinel": _redis,
+    "rediss+sentinel": _redis,
+    "redis+cluster": _redis,
+    "rediss+cluster": _redis,
 }
 
 
 def make_layer(url: str, *, namespace: str, place: str) -> Layer:
     """The layer that an address means, not yet started.
 
-    :param url: ``memory://`` (this process only), ``local://`` (the embedded broker) or
-        ``local:///directory`` (the same, its socket below that directory).
+    :param url: ``memory://`` (this process only), ``local://`` (the embedded broker),
+        ``local:///directory`` (the same, its socket below that directory), or one of the Redis
+        engine's (`seaway.layers.redis.address`).
     :param namespace: keeps projects apart that share an engine over the network.
     :param place: keeps projects apart that share this machine.
     :raises ConfigurationError: nothing is known under this address; says what is.

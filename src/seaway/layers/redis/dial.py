@@ -206,9 +206,7 @@ def _refusal(endpoint: Endpoint, message: str, *, with_password: bool) -> Except
             else f"Redis at {endpoint} wants a password: redis://:PASSWORD@…"
         )
     if code == "NOPERM":
-        return ConfigurationError(
-            f"Redis at {endpoint} does not allow what Seaway needs: {message}"
-        )
+        return ConfigurationError(f"Redis at {endpoint} forbids what Seaway needs: {message}")
     if "unknown command" in message.lower() or code == "NOPROTO":
         return ConfigurationError(
             f"The server at {endpoint} is too old; Seaway needs Redis 7 or Valkey 8, or later."

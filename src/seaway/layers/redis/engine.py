@@ -104,6 +104,7 @@ class Engine:
             await asyncio.wait(self._tasks)
         topology, self._topology = self._topology, None
         if topology is not None:
+            self.news.end()
             await topology.close()
 
     def forked(self) -> None:
@@ -219,9 +220,9 @@ class Engine:
             return None
         except asyncio.CancelledError:
             future = request.future
-            if future.done() and not future.cancelled() and request.orphaned is not None:
-                if future.exception() is None:
-                    request.orphaned(future.result())
+            answered = future.done() and not future.cancelled() and future.exception() is None
+            if answered and request.orphaned is not None:
+                request.orphaned(future.result())
             raise
 
     async def _remedy(

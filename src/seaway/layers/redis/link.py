@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from hiredis import ProtocolError as Garbage
 from hiredis import PushNotification, Reader, ReplyError, pack_command
@@ -22,6 +22,9 @@ from hiredis import PushNotification, Reader, ReplyError, pack_command
 Answered = Callable[[Any], None]
 
 _NOTHING = object()
+
+# Its stub asks for tuples of one.
+_pack: Callable[[tuple[bytes, ...]], bytes] = cast("Any", pack_command)
 
 
 class LinkOwner(Protocol):
@@ -63,7 +66,7 @@ class Link(asyncio.Protocol):
         """Write a command; ``answered`` is called when its answer is read."""
         self.unanswered.append(answered)
         if self._transport is not None:
-            self._transport.write(pack_command(parts))
+            self._transport.write(_pack(parts))
 
     def subscribe(self, answered: Answered, channel: bytes) -> None:
         """Subscribe to a shard channel."""

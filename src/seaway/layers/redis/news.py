@@ -50,6 +50,9 @@ class Subscription:
     def told(self, data: bytes) -> None:
         """News."""
 
+    def ended(self) -> None:
+        """There will be no more; the layer is closed."""
+
 
 class News:
     """All subscriptions of this process."""
@@ -73,6 +76,12 @@ class News:
             link, subscription.link = subscription.link, None
             if link is not None and link.open:
                 link.unsubscribe(_ignore, subscription.channel)
+
+    def end(self) -> None:
+        """The layer is closed: tell everybody."""
+        table, self._table = self._table, {}
+        for subscription in table.values():
+            subscription.ended()
 
     def get(self, channel: bytes) -> Subscription | None:
         return self._table.get(channel)

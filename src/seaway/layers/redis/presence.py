@@ -15,7 +15,7 @@ import logging
 from collections.abc import Iterator
 
 from seaway.exceptions import LayerError
-from seaway.layers.base import Headcount, Layer, check_name, check_size
+from seaway.layers.base import Headcount, Layer, check_member, check_name, check_size
 from seaway.layers.redis import keys
 from seaway.layers.redis.engine import Engine
 
@@ -48,10 +48,7 @@ class RedisPresence(Layer):
     # The contract --------------------------------------------------------------------------------
 
     async def enter(self, topic: str, member: str, info: bytes, person: str = "") -> None:
-        check_name(topic)
-        check_name(member, "member name")
-        if person:
-            check_name(person, "person's name")
+        check_member(topic, member, person)
         check_size(info, self.max_data)
         self._engine.opened()
         entered = self._entered.setdefault(topic, {})
@@ -66,8 +63,7 @@ class RedisPresence(Layer):
             raise
 
     async def leave(self, topic: str, member: str) -> None:
-        check_name(topic)
-        check_name(member, "member name")
+        check_member(topic, member)
         self._engine.opened()
         self._forget_member(topic, member)
         await self._run_leave(topic, member)

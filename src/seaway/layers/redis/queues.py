@@ -10,11 +10,19 @@ import asyncio
 import math
 import secrets
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from seaway.exceptions import ChannelClosed, ChannelFull
-from seaway.layers.base import check_limit, check_name, check_size
+from seaway.layers.queue_checks import (
+    check_channel,
+    check_count,
+    check_lease,
+    check_receive,
+    check_seconds,
+    check_send,
+    one_line,
+)
 from seaway.layers.queues import (
     CAPACITY,
     LEASE,
@@ -60,18 +68,17 @@ class RedisQueues(Queues):
         order: str = "",
         once: str = "",
     ) -> str:
-        check_name(channel, "channel name")
-        for value, what in ((order, "order"), (once, "once")):
-            if value:
-                check_name(value, what)
-        check_size(data, self.max_data)
+        check_send(
+            channel, data, self.max_data, capacity=capacity, wait=wait, delay=delay, ttl=ttl,
+            order=order, once=once,
+        )  # fmt: skip
         await self._note(channel)
         parts = [
             secrets.token_urlsafe(12).encode(),
             data,
             b"%d" % capacity,
             _millis(delay),
-            _millis(ttl) if ttl is not None else b"0",
+            _millis(ttl) if ttl is not None else b"-1",
             order.encode(),
             once.encode(),
             _millis(ONCE_SECONDS),
@@ -122,8 +129,7 @@ class RedisQueues(Queues):
         lease: float = LEASE,
         tries: int = TRIES,
     ) -> Sequence[Delivery]:
-        check_name(channel, "channel name")
-        check_limit(limit)
+        check_receive(channel, limit=limit, wait=wait, lease=lease, tries=tries)
         self._engine.opened()
         deadline = self._engine.loop.time() + wait
         answer = await self._take(channel, limit, lease, tries)
@@ -173,20 +179,22 @@ class RedisQueues(Queues):
     async def nack(
         self, delivery: Delivery, *, delay: float = 0.0, dead: bool = False, reason: str = ""
     ) -> bool:
+        check_seconds(delay, "delay")
         what = b"dead" if dead else b"again"
-        line = " ".join(reason.split())[:500].encode()
+        line = one_line(reason).encode()
         return bool(
             await self._run("nack", delivery.channel, *_names(delivery), _millis(delay), what, line)
         )
 
     async def extend(self, delivery: Delivery, seconds: float) -> bool:
+        check_lease(seconds)
         parts = (*_names(delivery), _millis(seconds))
         return bool(await self._run("extend", delivery.channel, *parts))
 
     # Closing -------------------------------------------------------------------------------------
 
     async def close_channel(self, channel: str) -> None:
-        check_name(channel, "channel name")
+        check_channel(channel)
         await self._note(channel)
         await self._run("close", channel, b"1")
 
@@ -198,7 +206,8 @@ class RedisQueues(Queues):
     async def channels(self) -> Sequence[str]:
         register = [keys.channels_key(self._engine.root)]
         noted = await self._engine.run("channels", register, b"list")
-        found, unused = [], []
+        found: list[str] = []
+        unused: list[str] = []
         for first in range(0, len(noted), 100):
             names = [name.decode() for name in noted[first : first + 100]]
             states = await asyncio.gather(*map(self.queue_state, names))
@@ -219,7 +228,7 @@ class RedisQueues(Queues):
         return int(await self._run("purge", channel))
 
     async def dead_letters(self, channel: str, limit: int = 100) -> Sequence[DeadLetter]:
-        check_limit(limit)
+        check_count(limit, "limit")
         corrupt, *rows = await self._run("dead_letters", channel, b"%d" % limit)
         if corrupt:
             self._engine.flaw(f"A dead letter of {channel}", corrupt)
@@ -235,7 +244,7 @@ class RedisQueues(Queues):
         ]
 
     async def replay(self, channel: str, ids: Sequence[str] | None = None) -> int:
-        await self._note(check_name(channel, "channel name"))
+        await self._note(check_channel(channel))
         return await self._exhume(channel, b"replay", ids)
 
     async def discard(self, channel: str, ids: Sequence[str] | None = None) -> int:
@@ -257,7 +266,7 @@ class RedisQueues(Queues):
     # Inside --------------------------------------------------------------------------------------
 
     async def _run(self, name: str, channel: str, *parts: bytes) -> Any:
-        check_name(channel, "channel name")
+        check_channel(channel)
         return await self._engine.run(name, keys.queue_keys(self._engine.root, channel), *parts)
 
     @asynccontextmanager
@@ -271,10 +280,9 @@ class RedisQueues(Queues):
             news.add(waiters)
         waiters.users += 1
         try:
-            try:
+            # Should it take too long, the next request says what is wrong.
+            with suppress(TimeoutError):
                 await asyncio.wait_for(waiters.standing.wait(), self._engine.timeout)
-            except TimeoutError:
-                pass  # the next request says what is wrong
             yield waiters
         finally:
             waiters.users -= 1

@@ -72,7 +72,7 @@ class Watch(Subscription):
 
     def checked(self, answer: Any) -> bool:
         """All that was announced before the answer has been told: they came the same way."""
-        good = self._epoch_bytes == answer[0] and self._offset == answer[1]
+        good = bool(self._epoch_bytes == answer[0] and self._offset == answer[1])
         if not good:
             self._steady = False
         return good
@@ -96,6 +96,10 @@ class Watch(Subscription):
         elif kind == _LEFT:
             left = data.decode().split(" ")[1:]
             self._receiver.presence_changed(self.topic, PresenceChange(entered={}, left=left))
+
+    def ended(self) -> None:
+        if not self.position.done():
+            self.position.set_exception(LayerUnavailable("The layer was closed meanwhile."))
 
     def _note(self, answer: Any) -> Position:
         self._epoch_bytes, self._offset = answer[0], answer[1]

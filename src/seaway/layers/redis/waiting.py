@@ -46,6 +46,10 @@ class Waiters(Subscription):
         else:
             self._wake_all()
 
+    def ended(self) -> None:
+        self.standing.set()
+        self._wake_all()
+
     def wake_receiver(self) -> None:
         """Wake the one that has waited longest; it wakes the next if it found something."""
         _wake_first(self._receivers)
@@ -81,9 +85,8 @@ class Waiters(Subscription):
                 _wake_first(queue)  # it was ours; somebody else can use it
             raise
         finally:
-            if not woken.done() or woken.cancelled():
-                if woken in queue:
-                    queue.remove(woken)
+            if woken in queue:
+                queue.remove(woken)
 
 
 def _wake_first(queue: deque[asyncio.Future[None]]) -> None:

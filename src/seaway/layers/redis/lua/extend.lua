@@ -6,5 +6,10 @@ tidy()
 if not held(ARGV[1], ARGV[2]) then
   return 0
 end
-redis.call('ZADD', HELD, whole(now + tonumber(ARGV[3])), ARGV[1])
+local before = tonumber(redis.call('ZSCORE', HELD, ARGV[1]))
+local ends = now + tonumber(ARGV[3])
+redis.call('ZADD', HELD, whole(ends), ARGV[1])
+if ends < before then
+  announce('t')
+end
 return 1

@@ -123,7 +123,9 @@ end
 
 local function die(id, record, reason)
   local data = redis.call('HGET', DATA, id) or ''
-  redis.call('ZADD', DEAD, whole(now), id)
+  -- Those of one millisecond stay in their order: the score goes up by a thousandth at least.
+  local last = tonumber(redis.call('ZRANGE', DEAD, -1, -1, 'WITHSCORES')[2] or 0)
+  redis.call('ZADD', DEAD, string.format('%.3f', math.max(now, last + 0.001)), id)
   redis.call('HSET', GRAVES, id, cmsgpack.pack({data, record[ATTEMPTS], reason, record[ORDER]}))
   remove(id, record)
   if redis.call('ZCARD', DEAD) > DEAD_LETTERS then

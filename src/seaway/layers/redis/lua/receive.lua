@@ -7,10 +7,14 @@
 tidy()
 local limit, lease, tries, token = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local answer = {'open', -1, 0}
+local ROOM = 4194304
+local size = 0
 
 local function give(id, record)
   answer[#answer + 1] = id
-  answer[#answer + 1] = redis.call('HGET', DATA, id) or ''
+  local data = redis.call('HGET', DATA, id) or ''
+  size = size + #data
+  answer[#answer + 1] = data
   answer[#answer + 1] = record[ATTEMPTS]
   answer[#answer + 1] = record[RECEIPT]
 end
@@ -29,12 +33,15 @@ if ARGV[5] == '1' then
   end
 end
 local taken = {}
-while #taken < limit do
+while #taken < limit and size < ROOM do
   local ids = redis.call('ZRANGE', READY, 0, math.min(limit - #taken, 100) - 1)
   if #ids == 0 then
     break
   end
   for _, id in ipairs(ids) do
+    if size >= ROOM then
+      break
+    end
     redis.call('ZREM', READY, id)
     local record = load(id)
     if record then

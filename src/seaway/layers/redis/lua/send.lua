@@ -1,5 +1,5 @@
 -- uses: queue
--- Put in one message. ARGV: id, data, capacity, delay in ms, ttl in ms (0: none), order, once,
+-- Put in one message. ARGV: id, data, capacity, delay in ms, ttl in ms (-1: none), order, once,
 -- how many ms that is remembered, "1" when the sender waits for room, "1" when asked again.
 -- Returns "sent" and the id, "closed", or "full", how many there are, and ms until time frees room.
 
@@ -29,7 +29,7 @@ if there >= tonumber(ARGV[3]) then
   return {'full', there, until_next()}
 end
 local delay, ttl = tonumber(ARGV[4]), tonumber(ARGV[5])
-append(id, ARGV[2], ARGV[6], ttl > 0 and now + ttl or 0, delay > 0 and now + delay or 0)
+append(id, ARGV[2], ARGV[6], ttl >= 0 and now + ttl or 0, delay > 0 and now + delay or 0)
 if once ~= '' then
   redis.call('HSET', ONCE, once, id)
   redis.call('ZADD', ONCE_ENDS, whole(now + tonumber(ARGV[8])), once)
