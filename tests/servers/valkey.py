@@ -156,6 +156,7 @@ class SentinelTrio:
         wait_for(lambda: self.sentinels[0].ask("SENTINEL", "FAILOVER", self.NAME) == b"OK", "start")
         wait_for(lambda: self.master() is not before, "the failover")
         wait_for(lambda: self.master().role() == "master", "the promotion")
+        wait_for(lambda: before.role() == "slave", "the demotion")
 
     def kill(self) -> None:
         for one in (*self.sentinels, *self.nodes):

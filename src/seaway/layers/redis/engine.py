@@ -193,9 +193,9 @@ class Engine:
         """
         script = SCRIPTS[name]
         slot = keys.slot(keys_[0])
+        shard = self.opened().shard(slot)
         deadline = self.loop.time() + self.timeout
         parts = [b"EVALSHA", script.sha, b"%d" % len(keys_), *keys_, *arguments, b"0"]
-        shard = self.opened().shard(slot)
         asking = False
         while True:
             request = Request(parts, self.loop.create_future(), deadline, orphaned)

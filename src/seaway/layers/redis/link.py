@@ -98,8 +98,7 @@ class Link(asyncio.Protocol):
     # asyncio.Protocol ----------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  asyncio's promise
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are not its subclasses
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._transport is not None:

@@ -101,6 +101,7 @@ class Pipe:
         self._transports: list[object] = []
         self._closed = False
         self._next_beat = 0.0
+        self._ticked = 0.0
         self._heard = (0, 0.0)
 
     # Life ----------------------------------------------------------------------------------------
@@ -173,6 +174,10 @@ class Pipe:
         while self._waiting and not self._waiting[0].wanted:
             self._waiting.popleft()
         link = self.link
+        late, self._ticked = now - self._ticked > BEAT_SECONDS, now
+        if late:
+            # This process stood still itself: what the server said is still to be read.
+            self._heard = (self._heard[0], now)
         if link is None or now < self._next_beat:
             return
         self._next_beat = now + BEAT_SECONDS
