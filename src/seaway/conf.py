@@ -22,7 +22,7 @@ from msgspec import Meta
 
 from seaway.exceptions import ConfigurationError
 from seaway.layers.base import Layer
-from seaway.layers.engines import make_layer
+from seaway.layers.engines import encrypted, make_layer
 from seaway.layers.home import LayerHome
 
 
@@ -102,6 +102,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             gt=0,
         ),
     ] = 25.0
+    ENCRYPTION_KEYS: Annotated[
+        list[str],
+        option("""Secrets with which events, messages and what members say of themselves are
+        encrypted before the engine gets them. The first one encrypts, all of them decrypt: to change it, add
+        the new one at the end everywhere, then move it to the front, and drop the old one when
+        what it encrypted is gone. Needs the extra `seaway[encryption]`. While the list is empty,
+        nothing is encrypted."""),
+    ] = []
     PUBLISH_KEYS: Annotated[
         list[str],
         option("""Secrets with which programs in any language may publish by HTTP POST, as
@@ -170,7 +178,8 @@ def problems(raw: object) -> list[Problem]:
             reason = str(exc)
             if key == "PATH" and isinstance(value, str):
                 reason = _PATH_REASON
-            found.append(Problem(key, f"SEAWAY[{key!r}] is {value!r}: {reason}."))
+            shown = "wrong" if key.endswith("_KEYS") else repr(value)  # secrets stay unsaid
+            found.append(Problem(key, f"SEAWAY[{key!r}] is {shown}: {reason}."))
     return found
 
 
@@ -180,7 +189,7 @@ class _Current:
     settings: Settings | None = None
     home: LayerHome | None = None
     #: The options from which `home` was made.
-    home_of: tuple[str, int, str] | None = None
+    home_of: tuple[str, int, str, tuple[str, ...]] | None = None
     lock = threading.RLock()
 
 
@@ -221,14 +230,17 @@ def close_layer_home() -> None:
         home.close()
 
 
-def _layer_options() -> tuple[str, int, str]:
+def _layer_options() -> tuple[str, int, str, tuple[str, ...]]:
     options = seaway_settings()
-    return options.LAYER, options.MAX_EVENT_BYTES, options.NAMESPACE
+    keys = tuple(options.ENCRYPTION_KEYS)
+    return options.LAYER, options.MAX_EVENT_BYTES, options.NAMESPACE, keys
 
 
 def _make_layer() -> Layer:
-    url, max_data, namespace = _layer_options()
+    url, max_data, namespace, keys = _layer_options()
     layer = make_layer(url, namespace=namespace, place=place())
+    if keys:
+        layer = encrypted(layer, keys)
     layer.max_data = max_data
     return layer
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import Sequence
 
 from seaway.exceptions import LayerError
@@ -93,7 +94,7 @@ class Follower:
     def check(self, told: Sequence[bytes]) -> None:
         """Every event once and in order; all that the publisher was told of, unless a gap was."""
         for life in self.lives:
-            for (before, _), (after, _) in zip(life, life[1:], strict=False):
+            for (before, _), (after, _) in itertools.pairwise(life):
                 assert after == Position(before.epoch, before.offset + 1), (before, after)
         got = self.got()
         assert len(got) == len(set(got)), "an event came twice"
@@ -101,7 +102,8 @@ class Follower:
         numbers = [order[data] for data in got if data in order]
         assert numbers == sorted(numbers), "events came out of order"
         if not self.gaps:
-            missing = [data for data in told if data not in set(got)]
+            seen = set(got)
+            missing = [data for data in told if data not in seen]
             assert not missing, f"lost in silence: {missing[:5]} of {len(missing)}"
 
     async def until_got(self, data: bytes, patience: float = 30.0) -> None:
@@ -121,7 +123,7 @@ class Publisher:
     """Publishes numbered events and keeps those of which it was told that they are published."""
 
     def __init__(self, layer: Layer, topic: str) -> None:
-        self._layer = layer
+        self.layer = layer
         self._topic = topic
         self.told: list[bytes] = []
         self.failures = 0
@@ -132,7 +134,7 @@ class Publisher:
         self._number += 1
         data = b"e%d" % self._number
         try:
-            await self._layer.publish(self._topic, data, KEPT)
+            await self.layer.publish(self._topic, data, KEPT)
         except LayerError:
             self.failures += 1
         else:

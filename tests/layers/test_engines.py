@@ -40,6 +40,7 @@ def test_local_in_a_directory(tmp_path: Path) -> None:
         ("local://run/shop", r"has no host\. Did you mean local:///run/shop\?"),
         ("local:///run/shop?x=1", "takes no options"),
         ("local://[", "not an address"),
+        ("redis://:secret[@host", "not an address"),
     ],
 )
 def test_a_wrong_address_is_the_operators_to_correct(url: str, told: str) -> None:

@@ -38,7 +38,9 @@ class Valkey:
     :param options: further options of its command line.
     """
 
-    def __init__(self, directory: Path, *options: str, binary: str = "", password: str = "") -> None:
+    def __init__(
+        self, directory: Path, *options: str, binary: str = "", password: str = ""
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.port = free_port()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from urllib.parse import SplitResult, urlsplit
 
 from seaway.exceptions import ConfigurationError
@@ -74,7 +74,10 @@ def make_layer(url: str, *, namespace: str, place: str) -> Layer:
     try:
         parts = urlsplit(url)
     except ValueError as error:
-        raise ConfigurationError(f"{url!r} is not an address: {error}.") from error
+        # Neither the address nor what is wrong with it is repeated: a password may be in both.
+        raise ConfigurationError(
+            "LAYER is not an address that can be read. In a password, write [ as %5B and ] as %5D."
+        ) from error
     scheme = parts.scheme
     engine = _ENGINES.get(scheme)
     if engine is None or not url.lower().startswith(f"{scheme}://"):
@@ -86,6 +89,23 @@ def make_layer(url: str, *, namespace: str, place: str) -> Layer:
     if scheme in ("memory", "local") and (parts.query or parts.fragment):
         raise ConfigurationError(f"{url!r}: {scheme}:// takes no options.")
     return engine(parts, namespace, place)
+
+
+def encrypted(layer: Layer, keys: Sequence[str]) -> Layer:
+    """A layer whose engine cannot read the data; not yet started.
+
+    :param keys: secrets: the first one encrypts, all of them decrypt.
+    :raises ConfigurationError: a secret is too short, or the extra is missing.
+    """
+    try:
+        import cryptography  # noqa: F401  so that only its absence is taken for its absence
+    except ImportError as error:
+        raise ConfigurationError(
+            "ENCRYPTION_KEYS need the extra encryption: pip install 'seaway[encryption]'."
+        ) from error
+    from seaway.layers.encryption import EncryptedLayer
+
+    return EncryptedLayer(layer, keys)
 
 
 def _unknown(url: str, scheme: str) -> str:

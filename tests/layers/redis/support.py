@@ -8,7 +8,9 @@ from __future__ import annotations
 import itertools
 import os
 
+from seaway.layers.base import Layer
 from seaway.layers.engines import make_layer
+from seaway.layers.redis.engine import Engine
 from seaway.layers.redis.layer import RedisLayer
 from seaway.testing.layer_contract import Process, started
 
@@ -30,3 +32,15 @@ async def processes(url: str, count: int, name: str | None = None) -> list[Proce
     """Started layers of several processes of one project."""
     name = name or namespace()
     return [await started(redis_layer(url, name)) for _ in range(count)]
+
+
+def engine_of(layer: Layer) -> Engine:
+    """What a test may hurt or look into."""
+    assert isinstance(layer, RedisLayer)
+    return layer._engine
+
+
+def connected(layer: Layer) -> bool:
+    """Whether all connections of a layer stand."""
+    shards = engine_of(layer).opened().shards()
+    return all(pipe.link is not None for one in shards for pipe in (one.commands, one.news))

@@ -192,15 +192,15 @@ def _endpoint(scheme: str, text: str, port: int) -> Endpoint:
     if text.endswith("]") or not colon:
         host, number = text, str(port)
     host = host.removeprefix("[").removesuffix("]")
-    if not host:
-        raise ConfigurationError(
-            f"LAYER: {scheme}:// needs a host, as in {scheme}://localhost:{port}."
-        )
     if not number.isascii() or not number.isdigit() or not 0 < int(number) < 65536:
         # Not repeated: with a "/" or "#" in a password, it is a part of that.
         raise ConfigurationError(
             f"LAYER: the port after {scheme}://… has to be a number from 1 to 65535. If the "
             "password has one of / ? # @ : in it, write those as %2F %3F %23 %40 %3A."
+        )
+    if not host:
+        raise ConfigurationError(
+            f"LAYER: {scheme}:// needs a host, as in {scheme}://localhost:{port}."
         )
     return Endpoint(host, int(number))
 

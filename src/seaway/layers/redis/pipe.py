@@ -27,6 +27,8 @@ logger = logging.getLogger("seaway.layers")
 FIRST_DELAY, LAST_DELAY = 0.05, 1.0
 #: Seconds of silence after which a server is asked for a sign of life, and given up.
 BEAT_SECONDS, SILENT_SECONDS = 1.0, 4.0
+#: Seconds between two ticks after which this process itself stood still.
+LATE_SECONDS = 1.0
 
 
 class Rerouted(Exception):
@@ -174,7 +176,7 @@ class Pipe:
         while self._waiting and not self._waiting[0].wanted:
             self._waiting.popleft()
         link = self.link
-        late, self._ticked = now - self._ticked > BEAT_SECONDS, now
+        late, self._ticked = now - self._ticked > LATE_SECONDS, now
         if late:
             # This process stood still itself: what the server said is still to be read.
             self._heard = (self._heard[0], now)
