@@ -105,10 +105,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ENCRYPTION_KEYS: Annotated[
         list[str],
         option("""Secrets with which events, messages and what members say of themselves are
-        encrypted before the engine gets them. The first one encrypts, all of them decrypt: to change it, add
-        the new one at the end everywhere, then move it to the front, and drop the old one when
-        what it encrypted is gone. Needs the extra `seaway[encryption]`. While the list is empty,
-        nothing is encrypted."""),
+        encrypted before the engine gets them. The first one encrypts, all of them decrypt: to
+        change it, add the new one at the end everywhere, then move it to the front, and drop the
+        old one when what it encrypted is gone. Needs the extra `seaway[encryption]`. While the list
+        is empty, nothing is encrypted."""),
     ] = []
     PUBLISH_KEYS: Annotated[
         list[str],

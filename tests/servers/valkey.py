@@ -1,7 +1,7 @@
 """Valkey: one server, one with replicas watched by Sentinels, and a cluster.
 
 What lives here: starting them, asking them things without the engine under test, and failing over.
-What must not: tests. ``python -m tests.servers.valkey`` starts a cluster and prints its address.
+What must not: tests.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import shutil
 import socket
-import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import hiredis
 
@@ -76,9 +76,9 @@ class Valkey:
         with socket.create_connection(("127.0.0.1", self.port), 5) as connection:
             reader = hiredis.Reader(notEnoughData=_NOTHING)
             if self.password:
-                connection.sendall(hiredis.pack_command(("AUTH", self.password)))
+                connection.sendall(_pack(("AUTH", self.password)))
                 _read(connection, reader)
-            connection.sendall(hiredis.pack_command(command))
+            connection.sendall(_pack(command))
             return _read(connection, reader)
 
     def info(self, section: str) -> dict[str, str]:
@@ -95,6 +95,9 @@ class Valkey:
 
 
 _NOTHING = object()
+
+# Its stub asks for tuples of one.
+_pack: Callable[[tuple[Any, ...]], bytes] = cast("Any", hiredis.pack_command)
 
 
 def _read(connection: socket.socket, reader: hiredis.Reader) -> Any:
@@ -126,8 +129,7 @@ class SentinelTrio:
         wait_for(lambda: replica.info("replication").get("master_link_status") == "up", "syncing")
         for sentinel in self.sentinels:
             self._begin(sentinel, master.port)
-        for sentinel in self.sentinels:
-            wait_for(lambda one=sentinel: self._complete(one), "the Sentinels to meet")
+        wait_for(lambda: all(map(self._complete, self.sentinels)), "the Sentinels to meet")
         return self
 
     def _begin(self, sentinel: Valkey, port: int) -> None:
@@ -145,7 +147,7 @@ class SentinelTrio:
     def _complete(self, sentinel: Valkey) -> bool:
         row = sentinel.ask("SENTINEL", "MASTER", self.NAME)
         facts = dict(zip(row[::2], row[1::2], strict=True))
-        return facts[b"num-other-sentinels"] == b"2" and facts[b"num-slaves"] == b"1"
+        return bool(facts[b"num-other-sentinels"] == b"2" and facts[b"num-slaves"] == b"1")
 
     def master(self) -> Valkey:
         """Who is the master, as the first Sentinel sees it."""
@@ -246,18 +248,3 @@ class ValkeyCluster:
     def kill(self) -> None:
         for node in self.nodes:
             node.kill()
-
-
-def main() -> None:
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        cluster = ValkeyCluster(Path(folder)).start()
-        print(cluster.url, flush=True)
-        with contextlib.suppress(KeyboardInterrupt):
-            sys.stdin.read()
-        cluster.kill()
-
-
-if __name__ == "__main__":
-    main()
