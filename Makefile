@@ -7,6 +7,7 @@ WORKERS ?= 2
 ONLY    ?=
 KIND    ?= reload
 SECONDS ?= 30
+ENGINE  ?=
 ARGS    ?=
 
 VENV   := .venv
@@ -45,8 +46,8 @@ docs: $(STAMPS)/docs ## build the documentation into docs/_build/html
 bench: $(STAMPS)/bench ## measure, beside other servers (ONLY=fanout, memory or echo)
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
-soak: $(STAMPS)/test ## reload under load, every answer counted (KIND=reload SECONDS=30)
-	$(BIN)/python -m soak --kind $(KIND) --seconds $(SECONDS) $(ARGS)
+soak: $(STAMPS)/test ## faults under load, everything counted (KIND=reload, or ENGINE=redis SECONDS=60)
+	$(BIN)/python -m soak --kind $(KIND) --seconds $(SECONDS) $(if $(ENGINE),--engine $(ENGINE)) $(ARGS)
 
 clean: ## remove what the other verbs made
 	rm -rf $(VENV) docs/_build build dist benchmarks/build $(CLIENT)/node_modules \

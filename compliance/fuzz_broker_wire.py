@@ -19,21 +19,37 @@ from collections.abc import Callable
 import msgspec
 
 from seaway.layers.base import Position, PresenceChange, Publication
-from seaway.layers.local import wire
+from seaway.layers.local import queue_wire, wire
 from seaway.layers.local.client import LocalLayer
 from seaway.layers.local.place import find_place, lock_of
 
 SAMPLES: list[wire.Request] = [
-    wire.Hello(wire.WIRE_VERSION, 10.0),
+    wire.Hello(wire.WIRE_VERSION, 10.0, "hostile"),
     wire.Publish(1, "topic", b"data", 10, 60.0),
     wire.Watch(2, "topic"),
     wire.Unwatch(3, "topic"),
     wire.Where(4, "topic"),
     wire.Read(5, "topic", "epoch", 0, 100),
-    wire.Enter(6, "topic", {"member": b"info"}),
+    wire.Enter(6, "topic", {"member": b"info"}, {"member": "person"}),
     wire.Leave(7, "topic", "member"),
     wire.Members(8, "topic"),
     wire.Renew(9),
+    wire.Headcount(10, "topic"),
+    wire.Bye(11),
+    queue_wire.Send(12, "channel", b"data", 5, 0.01, 0.01, 1.0, "order", "once"),
+    queue_wire.Receive(13, "channel", 3, 0.01, 0.02, 2),
+    queue_wire.Receive(14, "channel", 3, 1000.0, 0.02, 2),
+    queue_wire.Cancel(15, 14),
+    queue_wire.Ack(16, "channel", "receipt"),
+    queue_wire.Nack(17, "channel", "receipt", 1.0, True, "reason"),
+    queue_wire.Extend(18, "channel", "receipt", 1.0),
+    queue_wire.Close(19, "channel", False),
+    queue_wire.Channels(20),
+    queue_wire.State(21, "channel"),
+    queue_wire.Purge(22, "channel"),
+    queue_wire.DeadLetters(23, "channel", 10),
+    queue_wire.Replay(24, "channel", None),
+    queue_wire.Discard(25, "channel", ["id"]),
 ]
 STRANGE: list[object] = [
     None,
@@ -148,6 +164,10 @@ async def fuzz(seconds: float, seed: int) -> int:
             position = await layer.publish("ours", b"x")
             if position.offset != published or listener.last != published:
                 raise SystemExit(f"published {published}, at {position}, heard {listener.last}")
+            await layer.send("ours", b"x%d" % published)
+            [delivery] = await layer.receive("ours")
+            if delivery.data != b"x%d" % published or not await layer.ack(delivery):
+                raise SystemExit(f"sent {published}, received {delivery}")
             if await layer.members("ours") != {"we": b""} or listener.left:
                 raise SystemExit("our member is gone")
         if lock_of(place.socket).read_text() != pid:

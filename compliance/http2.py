@@ -14,12 +14,11 @@ import argparse
 import contextlib
 import socket
 import sys
-import threading
-from collections.abc import Iterator
 from typing import Any
 
 from compliance.http2_cases import CASES, Case
 from compliance.http2_frames import connect
+from compliance.server import seaway
 
 #: Seconds without a word after which the server is taken to say no more.
 SILENCE = 2.0
@@ -45,31 +44,6 @@ def check(case: Case, host: str, port: int) -> str:
     return ""
 
 
-@contextlib.contextmanager
-def seaway() -> Iterator[int]:
-    """Seaway in a thread; its port."""
-    from seaway.server.application import Announcement
-    from seaway.server.config import ServerConfig
-    from seaway.server.run import Runner
-
-    started = threading.Event()
-    announced: list[Announcement] = []
-
-    def announce(announcement: Announcement) -> None:
-        announced.append(announcement)
-        started.set()
-
-    config = ServerConfig(bind=("127.0.0.1:0",), lifespan="off", drain_timeout=1.0)
-    runner = Runner(hello, config, announce=announce)
-    thread = threading.Thread(target=runner.run, daemon=True)
-    thread.start()
-    if not started.wait(10):
-        raise SystemExit("The server does not start.")
-    yield int(announced[0].urls[0].rpartition(":")[2])
-    runner.stop()
-    thread.join(10)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m compliance.http2")
     parser.add_argument("--host", default="127.0.0.1")
@@ -77,7 +51,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="cases whose name has this in it")
     options = parser.parse_args()
     chosen = [case for case in CASES if options.only in str(case)]
-    with contextlib.nullcontext(options.port) if options.port else seaway() as port:
+    with contextlib.nullcontext(options.port) if options.port else seaway(hello) as port:
         with contextlib.suppress(OSError), socket.create_connection((options.host, port), 1):
             pass
         wrong = [(case, found) for case in chosen if (found := check(case, options.host, port))]

@@ -84,6 +84,18 @@ def test_a_weak_key_is_named_by_its_place_and_not_shown() -> None:
     assert found(seaway={"PUBLISH_KEYS": keys[:1]}) == []
 
 
+def test_a_channel_layer_that_cannot_be_made() -> None:
+    layers = {
+        "default": {"BACKEND": "seaway.layers.SeawayChannelLayer", "CONFIG": {"LAYER": "local://"}},
+        "typo": {"BACKEND": "seaway.layers.SeawayChanelLayer"},
+    }
+    message = only(found(CHANNEL_LAYERS=layers))
+    assert message.id == checks.WRONG_CHANNEL_LAYER
+    assert "Cannot import BACKEND 'seaway.layers.SeawayChanelLayer' specified for typo" in (
+        message.msg
+    )
+
+
 @pytest.mark.parametrize(
     ("installed", "ids"),
     [

@@ -11,7 +11,13 @@ import seaway
 
 PUBLIC = {
     "ActionError",
+    "Backoff",
+    "Channel",
+    "ChannelClosed",
+    "ChannelFull",
     "ConfigurationError",
+    "EventsMissed",
+    "GiveUp",
     "History",
     "InvalidName",
     "LayerUnavailable",
@@ -24,6 +30,9 @@ PUBLIC = {
     "TopicError",
     "UnencodablePayload",
     "action",
+    "after",
+    "channel",
+    "select",
 }
 
 #: Public by module, for those who need more than a topic.
@@ -32,6 +41,19 @@ BY_MODULE = {
     "seaway.auth": {"Visitor", "Identity"},
     "seaway.conf": {"seaway_settings", "layer_home", "close_layer_home", "reference", "problems"},
     "seaway.http": {"get_http_application", "with_static_files"},
+    "seaway.layers": {
+        "BaseChannelLayer",
+        "ChannelFull",
+        "ChannelLayerManager",
+        "DEFAULT_CHANNEL_LAYER",
+        "InMemoryChannelLayer",
+        "InvalidChannelLayerError",
+        "RedisChannelLayer",
+        "RedisPubSubChannelLayer",
+        "SeawayChannelLayer",
+        "channel_layers",
+        "get_channel_layer",
+    },
     "seaway.layers.base": {"Gap", "History", "Layer", "Page", "Position", "Publication"},
     "seaway.origin": {"origin_allowed", "page_allowed"},
     "seaway.pool": {"run_in_pool", "thread_sensitive"},

@@ -15,6 +15,8 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's own names
 
 from seaway import conf
+from seaway.channel_layers import channel_layers
+from seaway.exceptions import ConfigurationError
 from seaway.layers.base import History
 from seaway.origin import entry_problem
 from seaway.topics.registry import registry
@@ -25,6 +27,7 @@ WRONG_OPTION = "seaway.E002"
 WRONG_PATH = "seaway.E003"
 WRONG_ORIGIN = "seaway.E004"
 WEAK_KEY = "seaway.E005"
+WRONG_CHANNEL_LAYER = "seaway.E006"
 WRONG_ROUTE = "seaway.E010"
 DUPLICATE_ROUTE = "seaway.E011"
 WRONG_JOIN = "seaway.E012"
@@ -70,6 +73,17 @@ def _about_keys(keys: Sequence[str]) -> Iterator[CheckMessage]:
                 "spaces, as from secrets.token_urlsafe(32).",
                 id=WEAK_KEY,
             )
+
+
+def check_channel_layers(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """E006: an entry of CHANNEL_LAYERS of which no channel layer can be made."""
+    found: list[CheckMessage] = []
+    for alias in channel_layers:
+        try:
+            channel_layers.make_backend(alias)
+        except ConfigurationError as exc:
+            found.append(Error(f"CHANNEL_LAYERS: {exc}.", id=WRONG_CHANNEL_LAYER))
+    return found
 
 
 def check_app_order(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
@@ -167,4 +181,9 @@ def _name(topic: type[Topic]) -> str:
 
 
 #: What `seaway.apps` registers.
-CHECKS: tuple[Check, ...] = (check_settings, check_app_order, check_topics)
+CHECKS: tuple[Check, ...] = (
+    check_settings,
+    check_channel_layers,
+    check_app_order,
+    check_topics,
+)

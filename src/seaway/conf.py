@@ -218,7 +218,7 @@ def layer_home() -> LayerHome:
             home = _Current.home
             if home is None:
                 _Current.home_of = _layer_options()
-                home = _Current.home = LayerHome(_make_layer)
+                home = _Current.home = LayerHome(make_layer_of_settings)
     return home
 
 
@@ -236,7 +236,8 @@ def _layer_options() -> tuple[str, int, str, tuple[str, ...]]:
     return options.LAYER, options.MAX_EVENT_BYTES, options.NAMESPACE, keys
 
 
-def _make_layer() -> Layer:
+def make_layer_of_settings() -> Layer:
+    """A layer as the settings say, not yet started, apart from the process's own."""
     url, max_data, namespace, keys = _layer_options()
     layer = make_layer(url, namespace=namespace, place=place())
     if keys:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import sys
 from collections.abc import Callable, Sequence
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from seaway.exceptions import ConfigurationError
 from seaway.layers.base import Layer
@@ -27,10 +27,23 @@ def _local(url: SplitResult, namespace: str, place: str) -> Layer:
     if sys.platform == "win32":
         raise ConfigurationError("local:// needs Unix sockets, which Windows lacks: use memory://.")
     from seaway.layers.local.client import LocalLayer
-    from seaway.layers.local.place import find_place
+    from seaway.layers.local.place import Durable, find_place
 
     root = url.path.rstrip("/") or None
-    return LocalLayer(find_place(place, root))
+    levels = {"": Durable.NOT, "1": Durable.PROCESS, "full": Durable.MACHINE}
+    durable = levels.get(_option(url, "durable"))
+    if durable is None:
+        raise ConfigurationError(f"local://{url.path}?{url.query}: durable is 1 or full.")
+    return LocalLayer(find_place(place, root), durable=durable)
+
+
+def _option(url: SplitResult, name: str) -> str:
+    """The value of the one option that an address may have."""
+    options = parse_qsl(url.query, keep_blank_values=True)
+    if not url.fragment and [known for known, _ in options] in ([], [name]):
+        return options[0][1] or "?" if options else ""
+    said = f"{url.scheme}://{url.path}?{url.query}"
+    raise ConfigurationError(f"{said}: the only option of {url.scheme}:// is {name}.")
 
 
 def _redis(url: SplitResult, namespace: str, place: str) -> Layer:
@@ -64,9 +77,10 @@ _ENGINES: dict[str, Callable[[SplitResult, str, str], Layer]] = {
 def make_layer(url: str, *, namespace: str, place: str) -> Layer:
     """The layer that an address means, not yet started.
 
-    :param url: ``memory://`` (this process only), ``local://`` (the embedded broker),
-        ``local:///directory`` (the same, its socket below that directory), or one of the Redis
-        engine's (`seaway.layers.redis.address`).
+    :param url: ``memory://`` (this process only), ``local://`` (the embedded broker) or
+        ``local:///directory`` (the same, its socket below that directory); with ``?durable=1`` or
+        ``?durable=full`` the broker's queues and history outlive it; or one of the Redis engine's
+        (`seaway.layers.redis.address`).
     :param namespace: keeps projects apart that share an engine over the network.
     :param place: keeps projects apart that share this machine.
     :raises ConfigurationError: nothing is known under this address; says what is.
@@ -86,7 +100,7 @@ def make_layer(url: str, *, namespace: str, place: str) -> Layer:
         message = f"{url!r}: {scheme}:// has no host."
         hint = f" Did you mean local:///{parts.netloc}{parts.path}?" if scheme == "local" else ""
         raise ConfigurationError(message + hint)
-    if scheme in ("memory", "local") and (parts.query or parts.fragment):
+    if scheme == "memory" and (parts.query or parts.fragment):
         raise ConfigurationError(f"{url!r}: {scheme}:// takes no options.")
     return engine(parts, namespace, place)
 

@@ -93,7 +93,8 @@ class MemoryLayer(MemoryQueues, Layer):
     async def enter(self, topic: str, member: str, info: bytes, person: str = "") -> None:
         check_member(topic, member, person)
         check_size(info, self.max_data)
-        self._announce(topic, self._opened().enter(self, topic, {member: info}, person))
+        people = {member: person} if person else {}
+        self._announce(topic, self._opened().enter(self, topic, {member: info}, people))
 
     async def leave(self, topic: str, member: str) -> None:
         check_member(topic, member)

@@ -17,13 +17,16 @@ import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
 
 from seaway.exceptions import ChannelClosed, ChannelFull
-from seaway.layers.channel_state import ChannelState, Journal, Message, NoJournal, Place
+from seaway.layers.channel_state import ChannelState
+from seaway.layers.queue_message import Journal, Message, NoJournal, Place
 from seaway.layers.queues import ONCE_SECONDS, DeadLetter, Delivery, QueueState
 
 logger = logging.getLogger("seaway.layers")
 
 #: Dead letters that one channel keeps; the oldest give way.
 DEAD_LETTERS = 10_000
+#: Bytes of data after which `QueueStore.receive` gives no further message.
+RECEIVE_BYTES = 4 * 1024 * 1024
 #: Channels that one `QueueStore.sweep` looks at.
 SWEEP_CHANNELS = 200
 
@@ -90,7 +93,11 @@ class QueueStore:
         """
         state, now = self._at(channel)
         taken: list[Delivery] = []
+        size = 0
         while len(taken) < limit and (message := state.next_ready()) is not None:
+            size += len(message.data)
+            if size > RECEIVE_BYTES and taken:
+                break
             message.tries = tries
             message.holder = holder
             receipt = f"{self._run}.{self._next()}"

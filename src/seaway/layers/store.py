@@ -19,9 +19,9 @@ from __future__ import annotations
 import math
 import secrets
 import time
-from collections import deque
-from collections.abc import Callable, Collection, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from itertools import islice
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from seaway.layers.base import (
@@ -34,12 +34,16 @@ from seaway.layers.base import (
     Publication,
 )
 from seaway.layers.roll import Roll
+from seaway.layers.stored_stream import (
+    NO_HISTORY,
+    NoStreamJournal,
+    StoredStream,
+    StreamJournal,
+)
 
 #: Who watches and who owns members: one per process that uses the store.
 P = TypeVar("P", bound=Hashable)
 
-#: A phone that was in a tunnel for an hour may still resume.
-IDLE_SECONDS = 3600.0
 #: A page ends when it holds so many bytes: several thousand ordinary events, one frame on the wire.
 PAGE_BYTES = 4 * 1024 * 1024
 #: And at the latest with so many.
@@ -47,39 +51,7 @@ PAGE_EVENTS = 10_000
 #: Streams that one `Store.sweep` looks at: under a millisecond of work.
 SWEEP_STREAMS = 1000
 
-_NO_HISTORY = History(size=0, seconds=1.0)
-
-
-class _Stream(Generic[P]):
-    """``kept`` always ends with the latest event and has no hole: (kept until, publication)."""
-
-    __slots__ = ("epoch", "history", "kept", "offset", "used", "watchers")
-
-    def __init__(self, epoch: str, now: float) -> None:
-        self.epoch = epoch
-        self.offset = 0
-        self.history = _NO_HISTORY
-        self.kept: deque[tuple[float, Publication]] = deque()
-        self.watchers: dict[P, None] = {}
-        self.used = now
-
-    def position(self) -> Position:
-        return Position(self.epoch, self.offset)
-
-    def trim(self, now: float) -> None:
-        kept, history = self.kept, self.history
-        while len(kept) > history.size:
-            kept.popleft()
-        oldest = now - history.seconds
-        while kept and kept[0][0] <= oldest:
-            kept.popleft()
-
-    def idle(self, now: float) -> bool:
-        return (
-            not self.watchers
-            and not self.kept
-            and now - self.used > max(self.history.seconds, IDLE_SECONDS)
-        )
+_NOBODY: Mapping[str, str] = MappingProxyType({})
 
 
 class _Process:
@@ -98,10 +70,15 @@ class _Process:
 class Store(Generic[P]):
     """Streams and presence of all topics. ``clock`` gives seconds that never go back."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        journal: StreamJournal | None = None,
+    ) -> None:
         self._clock = clock
-        self._epoch = _new_epoch()
-        self._streams: dict[str, _Stream[P]] = {}
+        self._journal: StreamJournal = journal or NoStreamJournal()
+        self.epoch = _new_epoch()
+        self._streams: dict[str, StoredStream[P]] = {}
         self._to_sweep: list[str] = []
         self._processes: dict[P, _Process] = {}
         self._present: dict[str, Roll[P]] = {}
@@ -150,9 +127,10 @@ class Store(Generic[P]):
         stream.offset += 1
         stream.used = now
         publication = Publication(Position(stream.epoch, stream.offset), data)
-        stream.history = history or _NO_HISTORY
+        stream.history = history or NO_HISTORY
         stream.kept.append((now, publication))
         stream.trim(now)
+        self._journal.stream_changed(topic, stream)
         return publication
 
     def watchers(self, topic: str) -> Collection[P]:
@@ -178,7 +156,7 @@ class Store(Generic[P]):
         """Where the stream stands; (current epoch, 0) for a topic without one."""
         stream = self._streams.get(topic)
         if stream is None:
-            return Position(self._epoch, 0)
+            return Position(self.epoch, 0)
         stream.used = self._clock()
         return stream.position()
 
@@ -206,10 +184,15 @@ class Store(Generic[P]):
     # Presence ------------------------------------------------------------------------------------
 
     def enter(
-        self, process: P, topic: str, members: Mapping[str, bytes], person: str = ""
+        self,
+        process: P,
+        topic: str,
+        members: Mapping[str, bytes],
+        people: Mapping[str, str] = _NOBODY,
     ) -> PresenceChange | None:
-        """Add members, all of one person, or replace what they say; None when nothing changes
-        that is announced.
+        """Add members or replace what they say; None when that changes nothing.
+
+        :param people: which person a member is, for those that are one.
 
         A member that another process had entered is this process's from now on.
         """
@@ -219,7 +202,7 @@ class Store(Generic[P]):
             roll = self._present[topic] = Roll()
         entered: dict[str, bytes] = {}
         for member, info in members.items():
-            before = roll.enter(member, process, info, person)
+            before = roll.enter(member, process, info, people.get(member, ""))
             if before is not None and before.process != process:
                 self._processes[before.process].members.discard((topic, member))
             state.members.add((topic, member))
@@ -258,15 +241,31 @@ class Store(Generic[P]):
             stream = self._streams.get(topic)
             if stream is None:
                 continue
-            stream.trim(now)
+            if stream.trim(now):
+                self._journal.stream_changed(topic, stream)
             # One that never published in the current epoch stands where it would without a stream.
-            pristine = stream.offset == 0 and stream.epoch == self._epoch and not stream.watchers
+            pristine = stream.offset == 0 and stream.epoch == self.epoch and not stream.watchers
             if pristine or stream.idle(now):
                 del self._streams[topic]
-                renew_epoch |= stream.offset > 0 and stream.epoch == self._epoch
+                self._journal.stream_forgotten(topic)
+                renew_epoch |= stream.offset > 0 and stream.epoch == self.epoch
         del self._to_sweep[-SWEEP_STREAMS:]
         if renew_epoch:
-            self._epoch = _new_epoch()
+            self.epoch = _new_epoch()
+            self._journal.epoch_changed(self.epoch)
+
+    def restore(
+        self,
+        topic: str,
+        position: Position,
+        history: History,
+        kept: Iterable[tuple[float, Publication]],
+    ) -> None:
+        """Put back what a journal has kept of a stream: (when by this store's clock, event)."""
+        stream = self._streams[topic] = StoredStream(position.epoch, self._clock())
+        stream.offset = position.offset
+        stream.history = history
+        stream.kept.extend(kept)
 
     def __len__(self) -> int:
         """How many streams are held in memory."""
@@ -274,8 +273,8 @@ class Store(Generic[P]):
 
     # Inside --------------------------------------------------------------------------------------
 
-    def _open(self, topic: str, now: float) -> _Stream[P]:
-        stream = self._streams[topic] = _Stream(self._epoch, now)
+    def _open(self, topic: str, now: float) -> StoredStream[P]:
+        stream = self._streams[topic] = StoredStream(self.epoch, now)
         return stream
 
     def _end_watch(self, process: P, topic: str) -> None:

@@ -74,7 +74,7 @@ class ServerConfig:
     max_header_bytes: int = option(64 * KIB, "Size of a request's head.", least=256)
     max_headers: int = option(128, "Header fields of a request.", least=1)
     body_buffer: int = option(64 * KIB, "Request body held for the application.", least=1)
-    max_message_bytes: int = option(MIB, "Size of a WebSocket message.", least=1)
+    max_message_bytes: int = option(16 * MIB, "Size of a WebSocket message.", least=1)
     write_buffer: int = option(64 * KIB, "Unsent bytes after which writers must wait.", least=1)
     batch_writes: str = option(
         "auto",

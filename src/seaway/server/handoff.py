@@ -91,7 +91,9 @@ class Batch(Protocol):
 class Handler(Protocol):
     """What a connection tells the application that took it. Called on the server's event loop.
 
-    An exception that escapes a handler closes its connection with 1011 and is logged.
+    An exception that escapes a handler closes its connection with 1011 and is logged. A handler may
+    have an attribute ``max_message_bytes``: from then on larger messages are refused with 1009,
+    where the server's own limit is not lower already.
     """
 
     def on_message(self, data: str | bytes) -> None:

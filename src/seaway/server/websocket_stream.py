@@ -205,8 +205,10 @@ class WebSocketStream:
         sink = self._inbox.sink
         if self._inbox.closed is not None or sink is None:
             raise ClientDisconnected
-        text = message.get("text")
-        sink.send(message["bytes"] if text is None else text)
+        data = message.get("text")
+        if data is None and (data := message.get("bytes")) is None:
+            raise ValueError("The application sent a websocket.send with neither text nor bytes.")
+        sink.send(data)
         self._sends += 1
         if not sink.writable:
             while not sink.writable:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import secrets
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -14,18 +15,19 @@ from pathlib import Path
 from typing import cast
 
 import seaway
+from seaway.layers.base import Layer
 from seaway.layers.local import wire
 from seaway.layers.local.client import LocalLayer
-from seaway.layers.local.place import Place, lock_of
+from seaway.layers.local.place import Durable, Place, lock_of
 from seaway.testing.layer_contract import PATIENCE
 
 WORKER = Path(__file__).with_name("worker.py")
 SOURCE = Path(seaway.__file__).parent.parent
 
 
-def local_layer(place: Place) -> LocalLayer:
+def local_layer(place: Place, durable: Durable = Durable.NOT) -> LocalLayer:
     """A layer that is patient with a busy machine, and whose broker soon quits after the test."""
-    layer = LocalLayer(place, linger=0.5)
+    layer = LocalLayer(place, linger=0.5, durable=durable)
     layer.timeout = 2 * PATIENCE
     return layer
 
@@ -46,6 +48,14 @@ def frozen(pid: int) -> Iterator[None]:
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+def cut(layer: Layer) -> None:
+    """End a layer's connection; the broker goes on."""
+    assert isinstance(layer, LocalLayer)
+    assert layer._requests is not None
+    assert layer._requests.link is not None
+    layer._requests.link.abort()
 
 
 def broker_lives(place: Place) -> bool:
@@ -119,10 +129,10 @@ class Raw:
         self._replies: list[wire.Reply] = []
 
     @classmethod
-    async def connect(cls, place: Place, *, lease: float | None = 10.0) -> Raw:
+    async def connect(cls, place: Place, *, lease: float | None = 10.0, client: str = "") -> Raw:
         raw = cls(*await asyncio.open_unix_connection(str(place.socket), limit=2**26))
         if lease is not None:
-            raw.send(wire.Hello(wire.WIRE_VERSION, lease))
+            raw.send(wire.Hello(wire.WIRE_VERSION, lease, client or secrets.token_urlsafe(8)))
             assert isinstance(await raw.reply(), wire.Welcome)
         return raw
 

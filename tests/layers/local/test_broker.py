@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from seaway.layers.local import wire
+from seaway.layers.local import queue_wire, wire
 from seaway.layers.local.broker import main
+from seaway.layers.local.clients import ANSWERS
 from seaway.layers.local.launch import ensure_broker
 from seaway.layers.local.place import Place, find_place
 from seaway.layers.local.session import MAX_BUFFER
@@ -49,7 +50,7 @@ async def test_an_event_follows_the_answer_to_its_watch(raw: Raw) -> None:
 
 async def test_members_leave_at_once_when_their_connection_is_lost(place: Place, raw: Raw) -> None:
     other = await Raw.connect(place, lease=3600)
-    other.send(wire.Enter(1, "t", {"ann": b"A", "bob": b"B"}))
+    other.send(wire.Enter(1, "t", {"ann": b"A", "bob": b"B"}, {}))
     assert await other.reply() == wire.Done(1)
     raw.send(wire.Watch(1, "t"))
     await raw.reply()
@@ -61,7 +62,7 @@ async def test_members_of_a_silent_client_leave_after_its_lease(place: Place, ra
     silent = await Raw.connect(place, lease=0.2)
     raw.send(wire.Watch(1, "t"))
     await raw.reply()
-    silent.send(wire.Enter(1, "t", {"ann": b"A"}))
+    silent.send(wire.Enter(1, "t", {"ann": b"A"}, {}))
     assert await raw.reply() == wire.Changed("t", {"ann": b"A"}, [])
     assert await raw.reply() == wire.Changed("t", {}, ["ann"])
     assert await silent.reply() == wire.Done(1)
@@ -90,9 +91,9 @@ async def test_who_does_not_read_is_disconnected_and_holds_up_nobody(
     "first",
     [
         wire.Renew(1),
-        wire.Hello(wire.WIRE_VERSION + 1, 10.0),
-        wire.Hello(wire.WIRE_VERSION, 0.0),
-        wire.Hello(wire.WIRE_VERSION, float("nan")),
+        wire.Hello(wire.WIRE_VERSION + 1, 10.0, "c"),
+        wire.Hello(wire.WIRE_VERSION, 0.0, "c"),
+        wire.Hello(wire.WIRE_VERSION, float("nan"), "c"),
     ],
 )
 async def test_who_does_not_greet_properly_is_disconnected(
@@ -110,12 +111,19 @@ async def test_who_does_not_greet_properly_is_disconnected(
         b"GET / HTTP/1.1\r\n\r\n",
         b"\xff\xff\xff\xff",
         b"\x00\x00\x00\x00",
-        wire.frame(wire.Hello(wire.WIRE_VERSION, 10.0)),
+        wire.frame(wire.Hello(wire.WIRE_VERSION, 10.0, "c")),
         wire.frame(wire.Read(1, "t", "e", 0, 0)),
         wire.frame(wire.Publish(1, "t", b"", -1, 1.0)),
         wire.frame(wire.Publish(1, "t", b"", 1, -1.0)),
         wire.frame(wire.Publish(1, "t", b"", 1, float("nan"))),
         wire.frame(wire.Done(1)),
+        wire.frame(queue_wire.Send(1, "c", b"", 0, 0.0, 0.0, None, "", "")),
+        wire.frame(queue_wire.Send(1, "c", b"", 1, float("nan"), 0.0, None, "", "")),
+        wire.frame(queue_wire.Send(1, "a b", b"", 1, 0.0, 0.0, None, "", "")),
+        wire.frame(queue_wire.Receive(1, "c", 0, 0.0, 1.0, 1)),
+        wire.frame(queue_wire.Receive(1, "c", 1, 0.0, float("nan"), 1)),
+        wire.frame(queue_wire.Nack(1, "c", "r", float("nan"), False, "")),
+        wire.frame(queue_wire.Extend(1, "c", "r", -1.0)),
     ],
 )
 async def test_who_breaks_the_protocol_is_disconnected_and_nobody_else(
@@ -131,7 +139,9 @@ async def test_who_breaks_the_protocol_is_disconnected_and_nobody_else(
 
 async def test_an_answer_that_is_too_large_is_refused(raw: Raw) -> None:
     half = wire.MAX_FRAME // 2 + 100
-    raw.send(wire.Enter(1, "t", {"ann": b"A" * half}), wire.Enter(2, "t", {"bob": b"B" * half}))
+    raw.send(
+        wire.Enter(1, "t", {"ann": b"A" * half}, {}), wire.Enter(2, "t", {"bob": b"B" * half}, {})
+    )
     assert [await raw.reply(), await raw.reply()] == [wire.Done(1), wire.Done(2)]
     raw.send(wire.Members(3, "t"))
     answer = await raw.reply()
@@ -157,3 +167,74 @@ def test_a_socket_that_cannot_be_made_is_an_error_of_the_command(
 ) -> None:
     assert main(["--socket", str(tmp_path / "not" / "there.sock")]) == 1
     assert "No such file" in caplog.text
+
+
+# A client that comes back -------------------------------------------------------------------------
+
+
+async def test_what_is_asked_again_is_not_done_again(place: Place) -> None:
+    send = queue_wire.Send(8, "c", b"x", 10, 0.0, 0.0, None, "", "")
+    first = await Raw.connect(place, client="mine")
+    first.send(wire.Publish(7, "t", b"x", 0, 1.0), send)
+    answers = [await first.reply(), await first.reply()]
+    await first.close()
+    again = await Raw.connect(place, client="mine")
+    again.send(wire.Publish(7, "t", b"x", 0, 1.0), send, queue_wire.State(9, "c"))
+    assert [await again.reply(), await again.reply()] == answers
+    assert await again.reply() == queue_wire.Numbers(9, 1, 0, 0, 0, False)
+    await again.close()
+
+
+async def test_nobody_knows_what_was_asked_too_long_ago(place: Place) -> None:
+    raw = await Raw.connect(place, client="mine")
+    raw.send(*(wire.Publish(n, "t", b"x", 0, 1.0) for n in range(1, ANSWERS + 2)))
+    for _ in range(ANSWERS + 1):
+        await raw.reply()
+    raw.send(wire.Publish(1, "t", b"x", 0, 1.0), wire.Publish(2, "t", b"x", 0, 1.0))
+    refused, found = await raw.reply(), await raw.reply()
+    assert isinstance(refused, wire.Refused)
+    assert refused.cause is wire.Cause.FORGOTTEN
+    assert isinstance(found, wire.At)
+    assert found.offset == 2
+    await raw.close()
+
+
+async def test_a_client_has_one_connection(place: Place) -> None:
+    first = await Raw.connect(place, client="mine")
+    second = await Raw.connect(place, client="mine")
+    assert await first.hung_up()
+    second.send(wire.Renew(1))
+    assert await second.reply() == wire.Renewed(1, True)
+    await first.close()
+    await second.close()
+
+
+async def test_what_a_client_was_handed_is_handed_to_it_again(place: Place) -> None:
+    receive = queue_wire.Receive(2, "c", 5, 0.0, 60.0, 5)
+    first = await Raw.connect(place, client="mine")
+    first.send(queue_wire.Send(1, "c", b"x", 10, 0.0, 0.0, None, "", ""), receive)
+    await first.reply()
+    handed = await first.reply()
+    assert isinstance(handed, queue_wire.Handed)
+    await first.close()
+    again = await Raw.connect(place, client="mine")
+    again.send(receive, queue_wire.Ack(3, "c", handed.parcels[0].receipt))
+    assert await again.reply() == handed
+    assert await again.reply() == queue_wire.Held(3, True)
+    await again.close()
+
+
+async def test_what_a_lost_client_waited_for_is_done_when_it_is_back(place: Place) -> None:
+    receive = queue_wire.Receive(1, "c", 1, 3600.0, 60.0, 5)
+    first = await Raw.connect(place, client="mine")
+    first.send(receive, wire.Renew(2))
+    assert await first.reply() == wire.Renewed(2, True)
+    await first.close()
+    again = await Raw.connect(place, client="mine")
+    again.send(queue_wire.Send(3, "c", b"x", 10, 0.0, 0.0, None, "", ""))
+    assert isinstance(await again.reply(), queue_wire.Sent)
+    again.send(receive)
+    handed = await again.reply()
+    assert isinstance(handed, queue_wire.Handed)
+    assert [(parcel.data, parcel.attempt) for parcel in handed.parcels] == [(b"x", 1)]
+    await again.close()

@@ -2,6 +2,7 @@
 
 import contextlib
 from itertools import pairwise
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -9,33 +10,61 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from seaway.exceptions import ProtocolError
-from seaway.layers.local import wire
+from seaway.layers.local import queue_wire, wire
 
 ANY_PACE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 IDS = st.integers(0, 2**53)
 NAMES = st.text(max_size=30)
 DATA = st.binary(max_size=200)
+SECONDS = st.floats(allow_nan=False)
+
+
+def built(kind: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
+    """Messages of a kind, with numbers that MessagePack has room for and that equal themselves."""
+    plain: dict[Any, st.SearchStrategy[Any]] = {
+        int: IDS, float: SECONDS, float | None: st.none() | SECONDS,
+    }  # fmt: skip
+    fields = msgspec.structs.fields(kind)
+    whole = {field.name: plain[field.type] for field in fields if field.type in plain}
+    if kind is queue_wire.Handed:
+        whole["parcels"] = st.lists(built(queue_wire.Parcel), max_size=3)
+    if kind is queue_wire.Letters:
+        whole["letters"] = st.lists(built(queue_wire.Letter), max_size=3)
+    return st.builds(kind, **whole)
+
+
 REQUESTS = st.one_of(
-    st.builds(wire.Hello, IDS, st.floats(0, 100)),
+    st.builds(wire.Hello, IDS, st.floats(0, 100), NAMES),
     st.builds(wire.Publish, IDS, NAMES, DATA, IDS, st.floats(0, 100)),
     st.builds(wire.Watch, IDS, NAMES),
     st.builds(wire.Unwatch, IDS, NAMES),
     st.builds(wire.Where, IDS, NAMES),
     st.builds(wire.Read, IDS, NAMES, NAMES, IDS, IDS),
-    st.builds(wire.Enter, IDS, NAMES, st.dictionaries(NAMES, DATA, max_size=3)),
+    st.builds(
+        wire.Enter,
+        IDS,
+        NAMES,
+        st.dictionaries(NAMES, DATA, max_size=3),
+        st.dictionaries(NAMES, NAMES, max_size=3),
+    ),
     st.builds(wire.Leave, IDS, NAMES, NAMES),
     st.builds(wire.Members, IDS, NAMES),
     st.builds(wire.Renew, IDS),
+    st.builds(wire.Headcount, IDS, NAMES),
+    st.builds(wire.Bye, IDS),
+    *map(built, get_args(queue_wire.QueueQuestion)),
 )
 REPLIES = st.one_of(
-    st.builds(wire.Welcome, IDS, IDS),
+    st.builds(wire.Welcome, IDS, IDS, st.booleans(), IDS),
     st.builds(wire.At, IDS, NAMES, IDS),
     st.builds(wire.Done, IDS),
     st.builds(wire.Events, IDS, NAMES, IDS, IDS, st.lists(DATA, max_size=3)),
     st.builds(wire.Missed, IDS, NAMES, IDS),
     st.builds(wire.Present, IDS, st.dictionaries(NAMES, DATA, max_size=3)),
     st.builds(wire.Renewed, IDS, st.booleans()),
-    st.builds(wire.Refused, IDS, NAMES),
+    st.builds(wire.Refused, IDS, NAMES, st.sampled_from(wire.Cause)),
+    st.builds(wire.Heads, IDS, IDS, IDS),
+    *map(built, get_args(queue_wire.QueueAnswer)),
     st.builds(wire.Published, NAMES, NAMES, IDS, DATA),
     st.builds(
         wire.Changed, NAMES, st.dictionaries(NAMES, DATA, max_size=3), st.lists(NAMES, max_size=3)

@@ -69,6 +69,10 @@ async def main() -> None:
             case ["publish", topic, count]:
                 for n in range(int(count)):
                     await layer.publish(topic, b"%d" % n, History())
+            case ["receive", channel]:
+                found = await layer.receive(channel, wait=30, lease=600)
+                say("received", *(delivery.data.decode() for delivery in found))
+                continue
         say("done")
     await layer.close()
 

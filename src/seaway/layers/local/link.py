@@ -28,17 +28,19 @@ class LinkOwner(Protocol):
 
 
 class Link(asyncio.Protocol):
-    """A connection that greets by itself. ``welcomed`` is done when requests may be written."""
+    """A connection that greets by itself. ``welcomed`` is done when requests may be written, and
+    has the broker's greeting."""
 
-    __slots__ = ("_lease", "_owner", "_parser", "_transport", "gone", "welcomed")
+    __slots__ = ("_client", "_lease", "_owner", "_parser", "_transport", "gone", "welcomed")
 
-    def __init__(self, owner: LinkOwner, lease: float) -> None:
+    def __init__(self, owner: LinkOwner, lease: float, client: str) -> None:
         loop = asyncio.get_running_loop()
         self._owner = owner
         self._lease = lease
+        self._client = client
         self._parser = wire.replies()
         self._transport: asyncio.Transport | None = None
-        self.welcomed: asyncio.Future[None] = loop.create_future()
+        self.welcomed: asyncio.Future[wire.Welcome] = loop.create_future()
         self.gone: asyncio.Future[None] = loop.create_future()
 
     @property
@@ -47,7 +49,7 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._transport.write(wire.frame(wire.Hello(wire.WIRE_VERSION, self._lease)))
+        self._transport.write(wire.frame(wire.Hello(wire.WIRE_VERSION, self._lease, self._client)))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -63,7 +65,7 @@ class Link(asyncio.Protocol):
             for reply in self._parser.feed(data):
                 if isinstance(reply, wire.Welcome):
                     if not self.welcomed.done():
-                        self.welcomed.set_result(None)
+                        self.welcomed.set_result(reply)
                 else:
                     self._owner.replied(reply)
         except ProtocolError as error:

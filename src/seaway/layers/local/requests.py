@@ -7,50 +7,74 @@ What must not: what the requests mean, or how a connection is made.
 from __future__ import annotations
 
 import asyncio
+import enum
 from collections.abc import Callable
 
-from seaway.exceptions import LayerError, LayerUnavailable
-from seaway.layers.local import wire
+import msgspec
+
+from seaway.exceptions import ChannelClosed, ChannelFull, LayerError, LayerUnavailable
+from seaway.layers.local import queue_wire, wire
 from seaway.layers.local.link import Link
 
 #: Called at the moment that an answer is read, before what follows it.
 Then = Callable[[wire.Answer], None]
 
-#: What may be asked once the greeting is over.
-Question = (
-    wire.Publish | wire.Watch | wire.Unwatch | wire.Where | wire.Read | wire.Enter | wire.Leave
-    | wire.Members | wire.Renew
-)  # fmt: skip
+#: Seconds in which the broker answers a `Cancel`; if not, the link is given up.
+CANCEL_TIMEOUT = 10.0
+
+
+class Again(enum.Enum):
+    """Whether a request that had been written may be asked again when its connection is lost."""
+
+    ANYWHERE = enum.auto()  # done twice it is as good as done once
+    SAME_BROKER = enum.auto()  # which knows whether it has done it; another one does not
 
 
 class _Request:
-    """One request. Without ``future`` it is the layer's own and dies with its link."""
+    """One request. Without ``future`` it is the layer's own and dies with its link.
 
-    __slots__ = ("again", "deadline", "frame", "future", "sent", "then")
+    :ivar frame: None for one that waits: its wait is what is left of it when it is written.
+    :ivar written: ever, on this link or an earlier one; ``sent``: on this one.
+    """
+
+    __slots__ = (
+        "again", "deadline", "frame", "future", "question", "sent", "then", "until", "written",
+    )  # fmt: skip
 
     def __init__(
         self,
-        frame: bytes,
+        question: wire.Question,
         deadline: float,
         future: asyncio.Future[wire.Answer] | None,
         then: Then | None,
-        again: bool,
+        again: Again,
     ) -> None:
-        self.frame = frame
+        self.question = question
+        self.frame: bytes | None = None
         self.deadline = deadline
         self.future = future
         self.then = then
         self.again = again
+        self.until = 0.0
         self.sent = False
+        self.written = False
 
     @property
     def abandoned(self) -> bool:
         return self.future is not None and self.future.done()
 
+    def to_write(self, now: float) -> bytes:
+        if self.frame is not None:
+            return self.frame
+        question = self.question
+        if self.until and isinstance(question, queue_wire.Send | queue_wire.Receive):
+            return wire.frame(msgspec.structs.replace(question, wait=max(0.0, self.until - now)))
+        return wire.frame(question)
+
     def fail(self, reason: str) -> None:
         if self.future is not None and not self.future.done():
-            if self.sent and not self.again:
-                reason += " Whether the event was published is not known."
+            if self.written and self.again is Again.SAME_BROKER:
+                reason += _not_known(self.question)
             self.future.set_exception(LayerUnavailable(reason))
 
 
@@ -66,54 +90,84 @@ class Requests:
         self._last_id = 0
         self._pending: dict[int, _Request] = {}
         self._out: list[_Request] = []
+        self._apart_since = self._loop.time()
+        #: Waiting requests that were given up while there was no link.
+        self._cancelled: list[int] = []
 
     def next_id(self) -> int:
         self._last_id += 1
         return self._last_id
 
     async def ask(
-        self, question: Question, timeout: float, *, then: Then | None = None, again: bool = True
+        self,
+        question: wire.Question,
+        timeout: float,
+        *,
+        then: Then | None = None,
+        again: Again = Again.ANYWHERE,
     ) -> wire.Answer:
         """Send a request and wait for its answer.
 
         :param then: called with the answer before anything that follows it is looked at.
-        :param again: whether it may be sent again when its connection is lost. If not, and it had
-            been written, it fails, since it may have taken effect.
+        :param again: what happens to it when its connection is lost after it had been written.
         """
         future: asyncio.Future[wire.Answer] = self._loop.create_future()
-        deadline = self._loop.time() + timeout
-        request = _Request(wire.frame(question), deadline, future, then, again)
+        now = self._loop.time()
+        takes = isinstance(question, queue_wire.Send | queue_wire.Receive)
+        wait = question.wait if isinstance(question, queue_wire.Send | queue_wire.Receive) else 0.0
+        request = _Request(question, now + timeout + wait, future, then, again)
+        if wait > 0:
+            request.until = now + wait
+        else:
+            request.frame = wire.frame(question)
         self._pending[question.id] = request
         if self.link is not None:
             self._send(request)
         try:
             return await future
+        except (asyncio.CancelledError, LayerUnavailable):
+            if takes and request.written:
+                self._cancel(question.id)
+            raise
         finally:
             self._pending.pop(question.id, None)
 
-    def tell(self, question: Question, timeout: float, then: Then | None = None) -> None:
+    def tell(self, question: wire.Question, timeout: float, then: Then | None = None) -> None:
         """Send a request of the layer's own. Without a link there is nobody who has to know."""
         if self.link is not None:
             deadline = self._loop.time() + timeout
-            request = _Request(wire.frame(question), deadline, None, then, again=False)
+            request = _Request(question, deadline, None, then, Again.ANYWHERE)
+            request.frame = wire.frame(question)
             self._pending[question.id] = request
             self._send(request)
+
+    def _cancel(self, id_: int) -> None:
+        """Nobody waits for this any more: what it was handed, or is on its way, is taken back."""
+        if self.link is None:
+            self._cancelled.append(id_)
+        else:
+            self._tell_cancelled(id_)
+
+    def _tell_cancelled(self, id_: int) -> None:
+        self.tell(queue_wire.Cancel(self.next_id(), id_), CANCEL_TIMEOUT)
 
     def _send(self, request: _Request) -> None:
         """Requests of one turn of the loop are written at once."""
         if not self._out:
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
         self._out.append(request)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write what is to be written now."""
         out, self._out = self._out, []
         if self.link is None:
             return
+        now = self._loop.time()
         frames: list[bytes] = []
         for request in out:
             if not request.abandoned:
-                frames.append(request.frame)
-                request.sent = True
+                frames.append(request.to_write(now))
+                request.sent = request.written = True
         self.link.write(b"".join(frames))
 
     def answered(self, answer: wire.Answer) -> None:
@@ -123,7 +177,7 @@ class Requests:
             return
         if isinstance(answer, wire.Refused):
             if request.future is not None:
-                request.future.set_exception(LayerError(answer.reason))
+                request.future.set_exception(_error(answer, request.question))
             return
         if request.then is not None:
             request.then(answer)
@@ -133,35 +187,44 @@ class Requests:
     # Loss and time -------------------------------------------------------------------------------
 
     def lost(self) -> None:
-        """The link is gone: what was its own goes with it, what can be asked again waits."""
+        """The link is gone: what was its own goes with it, the rest waits for another link."""
         self.link = None
+        self._apart_since = self._loop.time()
         self._out.clear()
         for id_, request in list(self._pending.items()):
             if request.future is None:
                 del self._pending[id_]
-            elif request.sent and not request.again:
-                request.fail("The connection to the broker was lost.")
-            else:
-                request.sent = False
+                if isinstance(request.question, queue_wire.Cancel):
+                    self._cancelled.append(request.question.request)
+            request.sent = False
 
-    def resume(self, link: Link, before: Callable[[], None]) -> None:
-        """Use a new link: first for what ``before`` tells, then for everything that waited."""
+    def resume(self, link: Link, before: Callable[[], None], *, known: bool) -> None:
+        """Use a new link: first for what ``before`` tells, then for everything that waited.
+
+        :param known: whether this broker knows which requests it has done.
+        """
         waiting = list(self._pending.values())
+        cancelled, self._cancelled = self._cancelled, []
         self.link = link
         before()
+        for id_ in cancelled if known else ():
+            self._tell_cancelled(id_)
         for request in waiting:
-            self._send(request)
+            if request.written and request.again is Again.SAME_BROKER and not known:
+                request.fail("The broker was lost.")
+            else:
+                self._send(request)
 
-    def time_out(self, reason: str) -> None:
+    def time_out(self, reason: str, timeout: float) -> None:
         """Fail what is overdue. A link that does not even take the layer's own is given up."""
         now = self._loop.time()
+        apart = self.link is None and now - self._apart_since > timeout
         for id_, request in list(self._pending.items()):
-            if request.deadline > now:
-                break  # the oldest first, and all have about the same time-out
-            del self._pending[id_]
-            request.fail(reason)
-            if request.future is None and self.link is not None:
-                self.link.abort()
+            if request.deadline <= now or (apart and request.until):
+                self._pending.pop(id_, None)
+                request.fail(reason)
+                if request.future is None and self.link is not None:
+                    self.link.abort()
 
     def end(self, reason: str) -> Link | None:
         """Fail everything; returns the link, which is the caller's to close."""
@@ -170,3 +233,22 @@ class Requests:
             request.fail(reason)
         self._pending.clear()
         return link
+
+
+def _not_known(question: wire.Question) -> str:
+    if isinstance(question, wire.Publish):
+        return " Whether the event was published is not known."
+    if isinstance(question, queue_wire.Send):
+        return " Whether the message was sent is not known."
+    return " Whether it was done is not known."
+
+
+def _error(answer: wire.Refused, question: wire.Question) -> LayerError:
+    match answer.cause:
+        case wire.Cause.FULL:
+            return ChannelFull(answer.reason)
+        case wire.Cause.CLOSED:
+            return ChannelClosed(answer.reason)
+        case wire.Cause.FORGOTTEN:
+            return LayerUnavailable(answer.reason + _not_known(question))
+    return LayerError(answer.reason)

@@ -1,7 +1,8 @@
 """One process that is connected to the broker: its requests, and what is written to it.
 
 What lives here: `Session`, the server side of `wire`.
-What must not: state of topics (`seaway.layers.store`), or the other sessions (`broker`).
+What must not: state of topics (`seaway.layers.store`), the other sessions (`broker`), or what is
+asked about channels (`queue_session`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Any, cast
 from seaway.exceptions import ProtocolError
 from seaway.layers.base import Gap, History, Position
 from seaway.layers.local import wire
+from seaway.layers.local.clients import Client
+from seaway.layers.local.queue_session import CHANGING, HANDLERS, done_before
 
 if TYPE_CHECKING:
     from seaway.layers.local.broker import Broker
@@ -30,11 +33,13 @@ MAX_BUFFER = 64 * 1024 * 1024
 class Session(asyncio.Protocol):
     """One connected process."""
 
-    __slots__ = ("_broker", "_out", "_parser", "_ready", "_store", "_transport")
+    __slots__ = ("_broker", "_out", "_parser", "_ready", "_store", "_transport", "client", "desk")
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._store = broker.store
+        self.desk = broker.desk
+        self.client: Client
         self._parser = wire.requests()
         self._out: list[bytes] = []
         self._ready = False
@@ -49,6 +54,8 @@ class Session(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self._out.clear()
+        if self._ready:
+            self._broker.clients.go(self.client, self)
         self._broker.closed(self)
 
     def data_received(self, data: bytes) -> None:
@@ -59,12 +66,22 @@ class Session(asyncio.Protocol):
                 if not self._ready:
                     self._greet(request)
                 else:
-                    _HANDLERS[type(request)](self, request)
+                    self._handle(request)
         except ProtocolError as error:
             logger.warning("a client broke the protocol and was disconnected: %s", error.reason)
-            self._abort()
+            self.abort()
 
-    def _abort(self) -> None:
+    def _handle(self, request: wire.Request) -> None:
+        kind = type(request)
+        if isinstance(request, wire.Hello):
+            raise ProtocolError("a second Hello")
+        if kind not in CHANGING or self.client.is_new(request.id):
+            _HANDLERS[kind](self, request)
+        else:
+            done_before(self, request)
+
+    def abort(self) -> None:
+        """Hang up at once."""
         if self._transport is not None:
             self._transport.abort()
             self._transport = None
@@ -76,15 +93,19 @@ class Session(asyncio.Protocol):
             self._broker.flush_soon(self)
         self._out.append(frame)
 
-    def flush(self) -> None:
+    def take(self) -> list[bytes]:
+        """What is to be written, which the caller has to `write`."""
         out, self._out = self._out, []
+        return out
+
+    def write(self, frames: list[bytes]) -> None:
         transport = self._transport
-        if transport is None or not out:
+        if transport is None or not frames:
             return
-        transport.write(out[0] if len(out) == 1 else b"".join(out))
+        transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
         if transport.get_write_buffer_size() > MAX_BUFFER:
             logger.warning("a client does not read what it watches and was disconnected")
-            self._abort()
+            self.abort()
 
     # Requests ------------------------------------------------------------------------------------
 
@@ -93,12 +114,14 @@ class Session(asyncio.Protocol):
             raise ProtocolError(f"expected a Hello of version {wire.WIRE_VERSION}")
         if not request.lease > 0:
             raise ProtocolError("a lease must be longer than nothing")
-        self._ready = True
         self._store.attach(self, request.lease)
-        self.push(wire.frame(wire.Welcome(wire.WIRE_VERSION, os.getpid())))
-
-    def _greeted_before(self, request: wire.Hello) -> None:
-        raise ProtocolError("a second Hello")
+        self.client, before, known = self._broker.clients.come(request.client, self)
+        self._ready = True
+        if before is not None:
+            before.abort()
+        self.push(
+            wire.frame(wire.Welcome(wire.WIRE_VERSION, os.getpid(), known, self._broker.durable))
+        )
 
     def _publish(self, request: wire.Publish) -> None:
         topic, data = request.topic, request.data
@@ -109,14 +132,14 @@ class Session(asyncio.Protocol):
             frame = wire.frame(wire.Published(topic, position.epoch, position.offset, data))
             for session in watchers:
                 session.push(frame)
-        self._answer_position(request.id, position)
+        self.answer(wire.At(request.id, position.epoch, position.offset), remember=True)
 
     def _watch(self, request: wire.Watch) -> None:
         self._answer_position(request.id, self._store.watch(request.topic, self))
 
     def _unwatch(self, request: wire.Unwatch) -> None:
         self._store.unwatch(request.topic, self)
-        self._answer(wire.Done(request.id))
+        self.answer(wire.Done(request.id))
 
     def _where(self, request: wire.Where) -> None:
         self._answer_position(request.id, self._store.position(request.topic))
@@ -128,41 +151,50 @@ class Session(asyncio.Protocol):
         found = self._store.read(request.topic, since, request.limit)
         epoch, offset = found.position.epoch, found.position.offset
         if isinstance(found, Gap):
-            self._answer(wire.Missed(request.id, epoch, offset))
+            self.answer(wire.Missed(request.id, epoch, offset))
         else:
             events = [publication.data for publication in found.publications]
-            self._answer(wire.Events(request.id, epoch, offset, request.offset + 1, events))
+            self.answer(wire.Events(request.id, epoch, offset, request.offset + 1, events))
 
     def _enter(self, request: wire.Enter) -> None:
-        change = self._store.enter(self, request.topic, request.members)
+        change = self._store.enter(self, request.topic, request.members, request.people)
         self._broker.announce(request.topic, change)
-        self._answer(wire.Done(request.id))
+        self.answer(wire.Done(request.id))
 
     def _leave(self, request: wire.Leave) -> None:
         change = self._store.leave(self, request.topic, request.member)
         self._broker.announce(request.topic, change)
-        self._answer(wire.Done(request.id))
+        self.answer(wire.Done(request.id))
 
     def _members(self, request: wire.Members) -> None:
-        self._answer(wire.Present(request.id, self._store.members(request.topic)))
+        self.answer(wire.Present(request.id, self._store.members(request.topic)))
 
     def _renew(self, request: wire.Renew) -> None:
-        self._answer(wire.Renewed(request.id, self._store.renew(self)))
+        self.answer(wire.Renewed(request.id, self._store.renew(self)))
+
+    def _headcount(self, request: wire.Headcount) -> None:
+        count = self._store.headcount(request.topic)
+        self.answer(wire.Heads(request.id, count.members, count.people))
+
+    def _bye(self, request: wire.Bye) -> None:
+        self._broker.clients.give_back(self.client)
+        self.answer(wire.Done(request.id))
 
     def _answer_position(self, id_: int, position: Position) -> None:
         self.push(wire.frame(wire.At(id_, position.epoch, position.offset)))
 
-    def _answer(
-        self, answer: wire.Events | wire.Missed | wire.Done | wire.Present | wire.Renewed
-    ) -> None:
+    def answer(self, answer: wire.Answer, *, remember: bool = False) -> None:
+        """Answer a request; ``remember`` it for when the client asks again."""
         try:
-            self.push(wire.frame(answer))
+            frame = wire.frame(answer)
         except ProtocolError as error:
-            self.push(wire.frame(wire.Refused(answer.id, error.reason)))
+            frame = wire.frame(wire.Refused(answer.id, error.reason, wire.Cause.FAILED))
+        if remember:
+            self.client.remember(answer.id, frame)
+        self.push(frame)
 
 
 _HANDLERS: dict[type[Any], Callable[[Session, Any], None]] = {
-    wire.Hello: Session._greeted_before,
     wire.Publish: Session._publish,
     wire.Watch: Session._watch,
     wire.Unwatch: Session._unwatch,
@@ -172,6 +204,9 @@ _HANDLERS: dict[type[Any], Callable[[Session, Any], None]] = {
     wire.Leave: Session._leave,
     wire.Members: Session._members,
     wire.Renew: Session._renew,
+    wire.Headcount: Session._headcount,
+    wire.Bye: Session._bye,
+    **HANDLERS,
 }
 
 

@@ -1,16 +1,21 @@
 """What the embedded broker and its clients say to each other.
 
-What lives here: the messages, their frames, and the parser. Pure: bytes in, messages out.
-What must not: sockets, or what a message makes anybody do.
+What lives here: the messages (those of channels: `queue_wire`), their frames, and the parser.
+Pure: bytes in, messages out. What must not: sockets, or what a message makes anybody do.
 
 A frame is 4 bytes of length, big-endian, and a MessagePack array: tag, then the fields in order.
-A request's ``id`` comes back in its answer; answers come in the order of the requests. A client
-says `Hello` first and waits for `Welcome`. `Published` and `Changed` come unasked, in order with
-the answers: an event that follows the answer to a `Watch` follows its position.
+A request's ``id`` comes back in its answer; answers come in the order of the requests, but for
+those that had to wait. A client says `Hello` first and waits for `Welcome`. `Published` and
+`Changed` come unasked, in order with the answers: an event that follows the answer to a `Watch`
+follows its position.
+
+The ids of one client grow, over all its connections. What it asked on a lost connection it asks
+again on the next one under the same ids, and the broker does nothing twice (`clients`).
 """
 
 from __future__ import annotations
 
+import enum
 import struct
 from collections.abc import Mapping, Sequence
 from typing import Generic, TypeVar
@@ -18,9 +23,10 @@ from typing import Generic, TypeVar
 import msgspec
 
 from seaway.exceptions import ProtocolError
+from seaway.layers.local.queue_wire import QueueAnswer, QueueQuestion
 
 #: Part of the socket's name. Raise it with any change to the messages.
-WIRE_VERSION = 1
+WIRE_VERSION = 2
 #: Bytes of a frame's body: a page of 4 MiB and one large event, or some 300,000 members.
 MAX_FRAME = 32 * 1024 * 1024
 
@@ -28,10 +34,12 @@ _LENGTH = 4
 
 
 class Hello(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=0):
-    """``lease``: seconds of silence after which the client's members leave."""
+    """``lease``: seconds of silence after which the client's members leave; ``client``: names it,
+    the same on all its connections, and nobody else can guess it."""
 
     version: int
     lease: float
+    client: str
 
 
 class Publish(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=1):
@@ -76,11 +84,12 @@ class Read(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=5):
 
 
 class Enter(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=6):
-    """Answer: `Done`."""
+    """``people``: which person a member is, where it is one. Answer: `Done`."""
 
     id: int
     topic: str
     members: Mapping[str, bytes]
+    people: Mapping[str, str]
 
 
 class Leave(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=7):
@@ -104,11 +113,27 @@ class Renew(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=9):
     id: int
 
 
+class Headcount(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=10):
+    """Answer: `Heads`."""
+
+    id: int
+    topic: str
+
+
+class Bye(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=11):
+    """The client will not come back: what it holds may go to others at once. Answer: `Done`."""
+
+    id: int
+
+
 class Welcome(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=20):
-    """The broker is there; ``pid`` is its process."""
+    """The broker is there; ``pid`` is its process. ``known``: it knows which of the client's
+    earlier requests it has done. ``durable``: a `place.Durable`."""
 
     version: int
     pid: int
+    known: bool
+    durable: int
 
 
 class At(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=21):
@@ -149,11 +174,27 @@ class Renewed(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=26):
     kept: bool
 
 
+class Cause(enum.IntEnum):
+    """Why a request was refused."""
+
+    FAILED = 0
+    FULL = 1  # the channel, for as long as the sender would wait
+    CLOSED = 2  # the channel
+    FORGOTTEN = 3  # asked again so late that nobody knows whether it was done
+
+
 class Refused(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=27):
     """The request cannot be answered; ``reason`` is one line."""
 
     id: int
     reason: str
+    cause: Cause
+
+
+class Heads(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=28):
+    id: int
+    members: int
+    people: int
 
 
 class Published(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=30):
@@ -169,8 +210,13 @@ class Changed(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=31):
     left: Sequence[str]
 
 
-Request = Hello | Publish | Watch | Unwatch | Where | Read | Enter | Leave | Members | Renew
-Answer = At | Done | Events | Missed | Present | Renewed | Refused
+#: What may be asked once the greeting is over.
+Question = (
+    Publish | Watch | Unwatch | Where | Read | Enter | Leave | Members | Renew | Headcount | Bye
+    | QueueQuestion
+)  # fmt: skip
+Request = Hello | Question
+Answer = At | Done | Events | Missed | Present | Renewed | Refused | Heads | QueueAnswer
 Reply = Welcome | Answer | Published | Changed
 
 M = TypeVar("M")
