@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Sequence
 
 from seaway.exceptions import LayerError
-from seaway.layers.base import History, Layer, Position, PresenceChange, Publication
+from seaway.layers.base import Headcount, History, Layer, Position, PresenceChange, Publication
 from seaway.layers.hub import Hub
 from tests.waiting import until
 
@@ -31,6 +31,9 @@ class _Encoding:
         return b""
 
     def members(self, topic: str, members: Sequence[bytes]) -> bytes:
+        return b""
+
+    def headcount(self, topic: str, count: Headcount) -> bytes:
         return b""
 
 

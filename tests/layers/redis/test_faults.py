@@ -388,3 +388,19 @@ async def test_corrupt_members_and_messages_are_skipped_and_counted(valkey: Valk
         await here.layer.close()
     with pytest.raises(LayerUnavailable):
         await layer.position(TOPIC)
+
+
+def test_it_runs_on_uvloop(valkey: Valkey) -> None:
+    """Whose transports are not asyncio's."""
+    uvloop = pytest.importorskip("uvloop")
+
+    async def say() -> None:
+        here, there = await processes(valkey.url, 2, namespace())
+        await there.layer.watch(TOPIC)
+        await here.layer.publish(TOPIC, b"x")
+        await there.heard.until_count(1)
+        await here.layer.close()
+        await there.layer.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(say())

@@ -7,6 +7,7 @@ What must not: the meaning of any script.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import secrets
 from collections.abc import Callable, Coroutine, Sequence
@@ -50,6 +51,8 @@ class Engine:
         self.root = keys.root(namespace, address.database)
         #: This process, among all that use the engine.
         self.process = secrets.token_urlsafe(9).encode()
+        self._short = secrets.token_urlsafe(6)
+        self._count = itertools.count()
         self.timeout = timeout
         self.flaws = 0
         self.trouble = "not started"
@@ -113,6 +116,14 @@ class Engine:
         if topology is not None:
             for shard in topology.shards():
                 shard.forked()
+
+    def request_id(self) -> bytes:
+        """No other request of any process has it."""
+        return b"%b.%x" % (self.process, next(self._count))
+
+    def candidate(self) -> bytes:
+        """What makes an epoch unique, should a stream begin now. Short: clients carry it."""
+        return f"{self._short}{next(self._count):x}".encode()
 
     def opened(self) -> Topology:
         """:raises LayerUnavailable: it is not started, or closed."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -74,7 +73,7 @@ class RedisQueues(Queues):
         )  # fmt: skip
         await self._note(channel)
         parts = [
-            secrets.token_urlsafe(12).encode(),
+            self._engine.request_id(),
             data,
             b"%d" % capacity,
             _millis(delay),
@@ -160,7 +159,7 @@ class RedisQueues(Queues):
             b"%d" % limit,
             _millis(lease),
             b"%d" % tries,
-            secrets.token_urlsafe(12).encode(),
+            self._engine.request_id(),
             orphaned=give_back,
         )
         if answer[2]:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from seaway.exceptions import LayerError, LayerUnavailable
@@ -45,10 +44,22 @@ class Watch(Subscription):
     :ivar position: where it stood when it was first subscribed to.
     """
 
-    __slots__ = ("_epoch", "_epoch_bytes", "_offset", "_receiver", "_steady", "position", "topic")
+    __slots__ = (
+        "_candidate",
+        "_epoch",
+        "_epoch_bytes",
+        "_offset",
+        "_receiver",
+        "_steady",
+        "position",
+        "topic",
+    )
 
-    def __init__(self, topic: str, channel: bytes, receiver: Receiver) -> None:
+    def __init__(
+        self, topic: str, channel: bytes, receiver: Receiver, candidate: Callable[[], bytes]
+    ) -> None:
         super().__init__(channel)
+        self._candidate = candidate
         self.topic = topic
         self.position: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
         self._receiver = receiver
@@ -59,7 +70,7 @@ class Watch(Subscription):
     def question(self) -> tuple[Script, Sequence[bytes], Sequence[bytes]]:
         base = self.channel
         names = [base, base + b".history", base + b".ids0", base + b".ids1"]
-        return SCRIPTS["position"], names, [_candidate()]
+        return SCRIPTS["position"], names, [self._candidate()]
 
     def begun(self, answer: Any) -> None:
         first = not self.position.done()
@@ -126,8 +137,8 @@ class RedisStreams(Layer):
             data,
             b"%d" % size,
             b"%d" % max(1, round(min(seconds, 1e9) * 1000)),
-            _candidate(),
-            secrets.token_bytes(9),
+            self._engine.candidate(),
+            self._engine.request_id(),
         )
         return self._position_of(topic, answer)
 
@@ -136,7 +147,7 @@ class RedisStreams(Layer):
         engine = self._engine
         engine.opened()
         assert self._receiver is not None  # noqa: S101  an open engine has been started
-        watch = Watch(topic, self._channel(topic), self._receiver)
+        watch = Watch(topic, self._channel(topic), self._receiver, engine.candidate)
         engine.news.add(watch)
         try:
             async with asyncio.timeout(engine.timeout):
@@ -165,7 +176,7 @@ class RedisStreams(Layer):
             b"%d" % since.offset,
             b"%d" % min(limit, PAGE_EVENTS),
             b"%d" % PAGE_BYTES,
-            _candidate(),
+            self._engine.candidate(),
         )
         position = self._position_of(topic, answer)
         if len(answer) < 4:
@@ -181,7 +192,9 @@ class RedisStreams(Layer):
     async def position(self, topic: str) -> Position:
         check_name(topic)
         names = keys.stream_keys(self._engine.root, topic)
-        return self._position_of(topic, await self._engine.run("position", names, _candidate()))
+        return self._position_of(
+            topic, await self._engine.run("position", names, self._engine.candidate())
+        )
 
     def _position_of(self, topic: str, answer: Any) -> Position:
         try:
@@ -192,8 +205,3 @@ class RedisStreams(Layer):
         if corrupt:
             self._engine.flaw(f"The stream of {topic}")
         return position
-
-
-def _candidate() -> bytes:
-    """What makes an epoch unique, should the stream begin now."""
-    return secrets.token_urlsafe(6).encode()

@@ -3,7 +3,7 @@
 -- ARGV: data, events kept, ms kept, candidate epoch, request id, "1" when asked again.
 -- Returns epoch, offset, corrupt.
 
-local epoch, offset, _, corrupt = stand(ARGV[4])
+local epoch, offset, kept, corrupt, said, turn = stand(ARGV[4])
 if ARGV[6] == '1' then
   local before = remembered(IDS, ARGV[5])
   if before then
@@ -15,8 +15,8 @@ local data, size, millis = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local now = clock()
 offset = offset + 1
 local at = whole(offset)
-redis.call('HSET', STREAM, 'o', at, 'k', whole(millis))
-redis.call('PEXPIRE', STREAM, whole(math.max(millis, IDLE_MILLIS)))
+-- Both keys outlive what is kept by an eighth, so that this is not said for each event.
+local lasting = now - said < kept / 8 and now >= said and kept == millis
 if size > 0 then
   local length = redis.pcall('RPUSH', HISTORY, string.format('%013.0f', now) .. data)
   if type(length) == 'table' then
@@ -33,10 +33,21 @@ if size > 0 then
     redis.call('LPOP', HISTORY)
     first = redis.call('LINDEX', HISTORY, 0)
   end
-  redis.call('PEXPIRE', HISTORY, whole(millis))
+  if length == 1 then
+    redis.call('PEXPIRE', HISTORY, whole(millis * 9 / 8))
+  end
 else
   redis.call('DEL', HISTORY)
 end
-remember(IDS, now, ARGV[5], epoch .. ' ' .. at)
+local turn_now = remember(IDS, now, ARGV[5], epoch .. ' ' .. at, turn)
+if lasting and turn == turn_now then
+  redis.call('HSET', STREAM, 'o', at)
+else
+  redis.call('HSET', STREAM, 'o', at, 'k', whole(millis), 's', whole(now), 't', whole(turn_now))
+  redis.call('PEXPIRE', STREAM, whole(math.max(millis * 9 / 8, IDLE_MILLIS)))
+  if size > 0 then
+    redis.call('PEXPIRE', HISTORY, whole(millis * 9 / 8))
+  end
+end
 redis.call('SPUBLISH', STREAM, 'p ' .. epoch .. ' ' .. at .. ' ' .. data)
 return {epoch, offset, corrupt and 1 or 0}
