@@ -5,6 +5,7 @@ import pytest
 from seaway.testing.layer_contract import (
     LayerContract,
     LifeContract,
+    PresenceContract,
     Process,
     QueueContract,
     StreamContract,
@@ -38,6 +39,18 @@ class TestSentinels(StreamContract, QueueContract, LifeContract):
     def servers(self, sentinels: SentinelTrio) -> None:
         self.name = namespace()
         self.url = sentinels.url
+
+    async def make_layers(self, count: int) -> list[Process]:
+        return await processes(self.url, count, self.name)
+
+
+class TestRedisOfASystemWithFewRights(StreamContract, PresenceContract, LifeContract):
+    """Redis itself, as distributions have it, and a user who may do no more than the docs say."""
+
+    @pytest.fixture(autouse=True)
+    def server(self, old_redis: Valkey) -> None:
+        self.name = namespace()
+        self.url = f"redis://sea:pw@127.0.0.1:{old_redis.port}"
 
     async def make_layers(self, count: int) -> list[Process]:
         return await processes(self.url, count, self.name)

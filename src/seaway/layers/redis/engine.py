@@ -61,7 +61,8 @@ class Engine:
         self.news: News
         self._ticker: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._started = False
+        #: From the end of `start` to the beginning of the end.
+        self.connected = False
 
     # Life ----------------------------------------------------------------------------------------
 
@@ -93,12 +94,13 @@ class Engine:
                     message = f"The Redis of LAYER, {where}, cannot be reached: {error}."
                     raise LayerUnavailable(message) from error
             await asyncio.sleep(PAUSE_SECONDS)
-        self._started = True
+        self.connected = True
         self._tick()
 
     async def close(self) -> None:
         """Hang up. Idempotent."""
         self.trouble = "closed"
+        self.connected = False
         if self._ticker is not None:
             self._ticker.cancel()
         for task in self._tasks:
@@ -112,6 +114,7 @@ class Engine:
 
     def forked(self) -> None:
         self.trouble = "left behind by a fork"
+        self.connected = False
         topology, self._topology = self._topology, None
         if topology is not None:
             for shard in topology.shards():
@@ -175,7 +178,7 @@ class Engine:
         self.news.up(shard)
 
     def commands_up(self, shard: Shard) -> None:
-        if self._started:
+        if self.connected:
             logger.info("connected to %s", shard.name)
             self._reconnected()
 

@@ -51,8 +51,8 @@ class RedisLayer(RedisStreams, RedisPresence, RedisQueues):
         self._engine.spawn(self._keep_alive())
 
     async def close(self) -> None:
-        if self._engine.trouble == "not started" and self._receiver is not None:
-            self._engine.trouble = "closing"
+        if self._engine.connected:
+            self._engine.connected = False
             try:
                 async with asyncio.timeout(self.timeout):
                     await self._bury(self._engine.process, by_itself=True)

@@ -141,7 +141,7 @@ class RedisPresence(Layer):
             self._forget_member(topic, member)
         else:
             self._entered[topic][member] = before
-        if self._engine.trouble != "closed":
+        if self._engine.connected:
             work = (
                 self._run_leave(topic, member)
                 if before is None

@@ -108,8 +108,8 @@ class RedisQueues(Queues):
 
     async def _note(self, channel: str) -> None:
         """See that `channels` knows it."""
-        now = self._engine.loop.time() if self._engine.trouble != "not started" else 0.0
         self._engine.opened()
+        now = self._engine.loop.time()
         if now - self._noted.get(channel, -math.inf) > NOTE_SECONDS:
             if len(self._noted) >= NOTED:
                 self._noted.clear()
