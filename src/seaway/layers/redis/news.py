@@ -176,7 +176,9 @@ class News:
         logger.debug("no news of %s: %s", subscription.channel.decode(), answer)
         subscription.link = None
         self._misplaced = True
-        if not str(answer).startswith("NOSCRIPT"):
+        if str(answer).startswith("READONLY"):
+            self._topology.suspect()
+        elif not str(answer).startswith("NOSCRIPT"):
             self._topology.suspect_slots()
 
     def _handle(self, subscription: Subscription, answer: Any) -> None:

@@ -133,10 +133,8 @@ class RedisPresence(Layer):
         self, topic: str, member: str, now: tuple[str, bytes], before: tuple[str, bytes] | None
     ) -> None:
         """The caller was told that it failed: the engine must not believe otherwise."""
-        if self._entered.get(topic, {}).get(member) is not now:
-            entered = self._entered.get(topic)
-            if entered is None or entered.get(member) != now:
-                return
+        if self._entered.get(topic, {}).get(member) != now:
+            return
         if before is None:
             self._forget_member(topic, member)
         else:
