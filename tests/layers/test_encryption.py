@@ -6,7 +6,8 @@ import pytest
 
 from seaway.exceptions import ConfigurationError
 from seaway.layers.base import Gap, Page, Position
-from seaway.layers.encryption import Cipher, EncryptedLayer, Unreadable
+from seaway.layers.cipher import Cipher, Unreadable
+from seaway.layers.encryption import EncryptedLayer
 from seaway.layers.engines import encrypted
 from seaway.layers.memory import MemoryLayer
 from seaway.testing.layer_contract import KEPT, TOPIC, LayerContract, Process, started

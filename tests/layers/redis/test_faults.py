@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from seaway.exceptions import LayerError, LayerUnavailable
+from seaway.layers.base import Headcount
 from seaway.layers.redis import keys, news, pipe
-from seaway.testing.layer_contract import eventually
+from seaway.testing.layer_contract import Process, eventually
 from tests.layers.following import KEPT, Follower, Publisher
 from tests.layers.redis.support import connected, engine_of, namespace, processes, redis_layer
 from tests.servers.proxy import Proxy
@@ -238,6 +239,51 @@ async def test_a_dead_process_leaves_and_a_living_one_stays(valkey: Valkey) -> N
     finally:
         await here.layer.close()
         await there.layer.close()
+
+
+async def test_what_a_dead_worker_had_in_hand_is_handed_out_again(valkey: Valkey) -> None:
+    name = namespace()
+    here, there = await processes(valkey.url, 2, name)
+    try:
+        await asyncio.gather(*(there.layer.send("work", b"%d" % n) for n in range(100)))
+        taken: list[bytes] = []
+        while len(taken) < 100:
+            found = await here.layer.receive("work", limit=100, lease=1.0)
+            taken += [delivery.data for delivery in found]
+        await engine_of(here.layer).close()
+        again: list[bytes] = []
+        while len(again) < 100:
+            for delivery in await there.layer.receive("work", limit=30, wait=10):
+                assert delivery.attempt == 2
+                assert await there.layer.ack(delivery)
+                again.append(delivery.data)
+        assert sorted(again) == sorted(taken)
+        assert (await there.layer.queue_state("work")).held == 0
+    finally:
+        await here.layer.close()
+        await there.layer.close()
+
+
+async def test_two_processes_come_and_go_as_fast_as_they_can(valkey: Valkey) -> None:
+    name = namespace()
+    here, there, watching = await processes(valkey.url, 3, name)
+    try:
+        await watching.layer.watch(TOPIC)
+
+        async def come_and_go(process: Process, who: str) -> None:
+            for n in range(200):
+                await process.layer.enter(TOPIC, who, b"%d" % n, "ann")
+                await process.layer.leave(TOPIC, who)
+            await process.layer.enter(TOPIC, who, b"last", "ann")
+
+        await asyncio.gather(come_and_go(here, "one"), come_and_go(there, "two"))
+        there_now = {"one": b"last", "two": b"last"}
+        await watching.heard.until_present(there_now)
+        assert await here.layer.members(TOPIC) == there_now
+        assert await here.layer.headcount(TOPIC) == Headcount(members=2, people=1)
+    finally:
+        for process in (here, there, watching):
+            await process.layer.close()
 
 
 async def test_members_enter_again_at_a_server_that_forgot_them(own_valkey: Valkey) -> None:
