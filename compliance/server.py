@@ -6,9 +6,22 @@ What lives here: starting and stopping it. What must not: questions, application
 from __future__ import annotations
 
 import contextlib
+import tempfile
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+
+
+@contextlib.contextmanager
+def certificate() -> Iterator[str]:
+    """A file with a certificate for this machine alone, and its key."""
+    import trustme
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "certificate.pem")
+        trustme.CA().issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(path)
+        yield str(path)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The fuzz targets run, and find nothing in a second; the WebSocket cases hold for the server."""
+"""The fuzz targets run, and find nothing in a second; the suites run, and find nothing."""
 
 import subprocess
 import sys
@@ -28,6 +28,21 @@ def test_a_fuzz_target_finds_nothing(target: str) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout
+
+
+@pytest.mark.parametrize("arguments", [["http1"], ["http2"], ["http2", "--tls", "--pace", "1"]])
+def test_a_conformance_suite_finds_nothing(arguments: list[str]) -> None:
+    suite, *options = arguments
+    done = subprocess.run(
+        [sys.executable, "-m", f"compliance.{suite}", *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.endswith(" cases\n")
 
 
 def test_a_finding_is_told(capsys: pytest.CaptureFixture[str]) -> None:

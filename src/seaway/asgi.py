@@ -14,6 +14,7 @@ import django
 
 from seaway.conf import layer_home, seaway_settings
 from seaway.connections.registry import ConnectionRegistry, Limits
+from seaway.consumers.work import settle
 from seaway.http import get_http_application
 from seaway.server.handoff import DRAIN
 from seaway.server.respond import Responder, take_of
@@ -57,6 +58,13 @@ class Application:
             return False
         return self._take(scope, responder)
 
+    def seaway_serves_websocket(self, scope: Scope) -> bool:
+        """Whether a WebSocket is for topics: a `seaway.routing.ProtocolTypeRouter` asks."""
+        return _path(scope) == seaway_settings().PATH
+
+    #: Such a router leaves the lifespan to us.
+    seaway_serves_lifespan = True
+
     async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = _path_of_ours(scope)
         if path is None:
@@ -86,6 +94,7 @@ class Application:
             state[DRAIN] = [sessions.drain]
         await send({"type": "lifespan.startup.complete"})
         await receive()  # lifespan.shutdown
+        await settle(DRAIN_SECONDS)
         await self.close()
         await send({"type": "lifespan.shutdown.complete"})
 

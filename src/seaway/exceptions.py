@@ -23,6 +23,11 @@ The tree; each class says whose fault it is::
     │   ├── NotThisProcess      the receiver: the channel lives in another process
     │   ├── UnencodablePayload  the publisher: a payload that JSON cannot carry
     │   └── PayloadTooLarge     the publisher: a payload over the limit
+    ├── StopConsumer            a consumer says that it has ended
+    ├── AcceptConnection        a consumer accepts, from anywhere inside ``connect``
+    ├── DenyConnection          a consumer refuses, from anywhere inside ``connect``
+    ├── RequestAborted          the peer: gone before its request was whole
+    │   └── RequestTimeout      the peer: too slow with its request
     └── TopicError              answered to the client as ``code`` and ``message``
         ├── UnknownTopic        no route leads to this name
         ├── NotJoined           a call or a leave for a topic that was not joined
@@ -133,6 +138,30 @@ class UnencodablePayload(LayerError, TypeError):
 
 class PayloadTooLarge(LayerError, ValueError):
     """The publisher's payload is over the limit. Nothing was published."""
+
+
+#: The Channels API's name for it.
+MessageTooLarge = PayloadTooLarge
+
+
+class StopConsumer(SeawayError):
+    """Raise it in a consumer's handler when the consumer has ended. Not an error."""
+
+
+class AcceptConnection(SeawayError):
+    """Raise it inside ``connect`` to accept the connection. Not an error."""
+
+
+class DenyConnection(SeawayError):
+    """Raise it inside ``connect`` to refuse the connection. Not an error."""
+
+
+class RequestAborted(SeawayError):
+    """The client has gone before its request was whole."""
+
+
+class RequestTimeout(RequestAborted):
+    """The client was too slow with its request."""
 
 
 class TopicError(SeawayError):

@@ -11,7 +11,9 @@ from seaway.conf import close_layer_home
 
 
 @pytest.fixture(autouse=True)
-def own_layer_and_handlers() -> Iterator[None]:
+def own_layer_and_handlers(transactional_db: None) -> Iterator[None]:
+    """The database: whoever runs asynchronous code closes the connections of
+    earlier tests; and not in a transaction, which `put` would wait for."""
     with handlers.isolated():
         yield
     close_layer_home()

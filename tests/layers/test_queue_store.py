@@ -283,8 +283,6 @@ class Channels(RuleBasedStateMachine):
         self.journal = Journal(Database(self.path), self.clock, self.clock)
         self.store = QueueStore(self.clock, self.clock, self.journal)
         self.journal.restore(Store(self.clock), self.store)
-        for mail in self.model.mails:
-            mail.holder = None  # a lease is all that is left of them
 
     @invariant()
     def the_numbers_agree(self) -> None:

@@ -94,6 +94,38 @@ def test_the_scope_subprotocol_and_headers() -> None:
     assert "method" not in scope
 
 
+def test_messages_that_asgi_does_not_know() -> None:
+    errors: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        async def wrong(**message: Any) -> None:
+            with pytest.raises((RuntimeError, ValueError)) as raised:
+                await send(message)
+            errors.append(str(raised.value))
+
+        await wrong(type="websocket.send", text="too early")
+        chosen = [(b"Sec-WebSocket-Protocol", b"a")]
+        await wrong(type="websocket.accept", headers=chosen)
+        await send({"type": "websocket.accept"})
+        await wrong(type="websocket.accept")
+        await wrong(type="websocket.send")
+        await wrong(type="websocket.send", text=None, bytes=None)
+        await wrong(type="websocket.send", text="a", bytes=b"b")
+        await send({"type": "websocket.send", "text": None, "bytes": b"b"})
+
+    with serving(app) as server, server.connect() as client:
+        client.upgrade()
+        assert client.frame() == (BINARY, b"b")
+        assert client.frame() == (CLOSE, (1000).to_bytes(2, "big"))
+    assert errors == [
+        "Unexpected ASGI message 'websocket.send' before accept.",
+        "websocket.accept names the subprotocol by its key, not by a header.",
+        "Unexpected ASGI message 'websocket.accept' while open.",
+        *["The application sent a websocket.send with neither text nor bytes."] * 2,
+        "The application sent a websocket.send with both text and bytes.",
+    ]
+
+
 def test_closing_before_accepting_is_403() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()

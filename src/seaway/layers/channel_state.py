@@ -197,7 +197,7 @@ class ChannelState:
     def _let_go(self, message: Message) -> None:
         self.held.pop(message.receipt, None)
         message.receipt = ""
-        message.holder = None
+        message.holder = ""
         message.until = math.inf
 
     def _take_out(self, message: Message, now: float) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Hashable
 from typing import Protocol
 
 
@@ -51,7 +50,7 @@ class Message:
         self.receipt = ""
         self.tries = 0
         self.until = math.inf
-        self.holder: Hashable = None
+        self.holder = ""
         self.reason = ""
         self.died_at = 0.0
 

@@ -1,4 +1,4 @@
-"""The command line: ``seaway serve module:application`` and ``seaway layer check``.
+"""The command line: ``seaway serve`` and its sisters.
 
 What lives here: options derived from `ServerConfig`, and errors as one line.
 What must not: an option of its own.
@@ -6,23 +6,21 @@ What must not: an option of its own.
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
-import importlib
-import os
 import sys
 import typing
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
 import seaway
 from seaway.exceptions import ConfigurationError
-from seaway.layers.checkup import Finding, check_layer
-from seaway.layers.engines import make_layer
+from seaway.migrating.command import migrate
 from seaway.server.application import StartupFailed, load
 from seaway.server.config import ENVIRONMENT_PREFIX, ServerConfig
+from seaway.server.layer_command import layer
 from seaway.server.run import run
 
 _TYPES: dict[Any, Any] = {int: int, float: float, str: str, str | None: str, tuple[str, ...]: str}
@@ -81,47 +79,18 @@ def serve(application: str, **values: Any) -> None:
         sys.exit(1)
 
 
-@main.group()
-def layer() -> None:
-    """The message layer: what joins the processes."""
+main.add_command(layer)
 
 
-@layer.command()
-@click.argument("url", required=False)
-@click.option("--namespace", default=None, help="As the setting NAMESPACE.")
-def check(url: str | None, namespace: str | None) -> None:
-    """Connect to the layer at URL, use all of it, measure, and say what is wrong.
+@main.command("migrate-from-channels")
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.option("--write", is_flag=True, help="Rewrite the files; without it, only show how.")
+def migrate_from_channels(path: Path, write: bool) -> None:
+    """Move the project at PATH from Channels to Seaway: imports, settings, requirements.
 
-    Without URL: the layer of the project that DJANGO_SETTINGS_MODULE names.
+    Nothing is changed that is not understood for certain; what is left is listed.
     """
-    found = asyncio.run(_check(url, namespace))
-    sys.exit(0 if found else 1)
-
-
-async def _check(url: str | None, namespace: str | None) -> bool:
-    def say(finding: Finding) -> None:
-        mark = "ok   " if finding.well else "ERROR"
-        click.echo(f"{mark} {finding.what:<9} {finding.seen}")
-
-    if url is not None:
-        name = namespace or "seaway"
-        return await check_layer(lambda: make_layer(url, namespace=name, place=name), say)
-    if "DJANGO_SETTINGS_MODULE" not in os.environ:
-        click.echo(
-            "Error: name a layer, as in: seaway layer check redis://localhost:6379", err=True
-        )
-        click.echo(
-            "or a project: DJANGO_SETTINGS_MODULE=mysite.settings seaway layer check", err=True
-        )
-        return False
-    # By name: the server knows nothing of Django, and this is the one place that asks a project.
-    sys.path.insert(0, "")
-    try:
-        conf = importlib.import_module("seaway.conf")
-        return await check_layer(conf.make_layer_of_settings, say)
-    except (ImportError, ConfigurationError) as error:
-        click.echo(f"Error: {error}", err=True)
-        return False
+    migrate(path, write=write, say=click.echo)
 
 
 def _serve(application: str, config: ServerConfig) -> None:

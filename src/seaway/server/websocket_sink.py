@@ -72,6 +72,10 @@ class WebSocketSink(SocketSink):
         """Frame and write one message; for the connection's own ASGI application."""
         self.write(self._connection.send(Message(data)))
 
+    def binary_frame(self, data: bytes) -> bytes:
+        """One binary message framed for `write`."""
+        return self._connection.send(Message(data))
+
     # Reading -------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
@@ -198,7 +202,10 @@ class WebSocketSink(SocketSink):
             self.deadline = self._context.now + config.ping_interval
 
     def drain(self) -> None:
-        self.close(CloseCode.SERVICE_RESTART, restart_reason(self._context.config))
+        reason = restart_reason(self._context.config)
+        on_drain = getattr(self.handler, "on_drain", None)
+        if on_drain is None or not on_drain(reason):
+            self.close(CloseCode.SERVICE_RESTART, reason)
 
     # The access log ------------------------------------------------------------------------------
 

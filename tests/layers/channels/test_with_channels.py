@@ -21,8 +21,9 @@ from seaway.layers import SeawayChannelLayer
 
 
 @pytest.fixture(autouse=True)
-def project() -> Iterator[None]:
-    """As in the settings of a Channels project that has changed nothing else."""
+def project(db: None) -> Iterator[None]:
+    """As in the settings of a Channels project that has changed nothing else. ``db``: its consumers
+    close database connections, also those that an earlier test has left in their thread."""
     backend = {"BACKEND": "seaway.layers.SeawayChannelLayer", "CONFIG": {"LAYER": "memory://"}}
     with override_settings(CHANNEL_LAYERS={"default": backend}):
         yield

@@ -6,7 +6,7 @@ from seaway.layers.queue_store import QueueStore
 
 
 def test_as_many_answers_are_remembered_as_a_client_may_wait_for() -> None:
-    client = Client()
+    client = Client("mine")
     for id_ in range(1, ANSWERS + 10):
         assert client.is_new(id_)
         client.remember(id_, b"answer")
@@ -16,7 +16,7 @@ def test_as_many_answers_are_remembered_as_a_client_may_wait_for() -> None:
 
 
 def test_receipts_are_remembered_by_their_number() -> None:
-    client = Client()
+    client = Client("mine")
     receipts = [str(n) for n in range(RECEIPTS // 4)]
     for id_ in range(1, 10):
         client.remember_handed(id_, "c", receipts)
@@ -29,7 +29,7 @@ def test_receipts_are_remembered_by_their_number() -> None:
 
 
 def test_what_waited_is_done_when_it_is_asked_again_and_then_no_more() -> None:
-    client, desk = Client(), Desk(QueueStore())
+    client, desk = Client("mine"), Desk(QueueStore())
     assert client.is_new(1)
     client.waiting[1] = Waiting("c", lambda: None, lambda result: None, lambda: True)
     client.stop_waiting(desk)
@@ -38,7 +38,7 @@ def test_what_waited_is_done_when_it_is_asked_again_and_then_no_more() -> None:
 
 
 def test_what_was_given_up_while_the_client_was_away_is_not_waited_for() -> None:
-    client, desk = Client(), Desk(QueueStore())
+    client, desk = Client("mine"), Desk(QueueStore())
     assert client.is_new(1)
     client.waiting[1] = Waiting("c", lambda: None, lambda result: None, lambda: True)
     client.stop_waiting(desk)

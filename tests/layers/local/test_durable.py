@@ -24,8 +24,10 @@ from seaway.testing.layer_contract import (
     started,
 )
 from tests.layers.local.support import (
+    Worker,
     broker_lives,
     broker_pid,
+    frozen,
     kill_broker,
     local_layer,
 )
@@ -135,6 +137,24 @@ async def test_a_lease_goes_on_while_there_is_no_broker(place: Place, start: Sta
     kill_broker(place)
     [delivery] = await here.layer.receive(CHANNEL, wait=PATIENCE)
     assert (delivery.data, delivery.attempt) == (b"x", 2)
+
+
+async def test_what_was_held_by_who_ended_with_the_broker_goes_to_others(
+    place: Place, start: Start
+) -> None:
+    here = await start()
+    worker = await Worker.start(place)
+    await here.layer.send(CHANNEL, b"mine")
+    await here.layer.send(CHANNEL, b"x")
+    [mine] = await here.layer.receive(CHANNEL, lease=600)
+    assert await worker.do(f"receive {CHANNEL}") == "received x"  # with a lease of 600 seconds
+    with frozen(broker_pid(place)):
+        worker.kill()
+        kill_broker(place)
+    [delivery] = await here.layer.receive(CHANNEL, wait=2 * PATIENCE)
+    assert (delivery.data, delivery.attempt) == (b"x", 2)
+    assert await here.layer.ack(mine)
+    await worker.end()
 
 
 async def test_they_outlive_a_broker_that_nobody_used_any_more(place: Place, start: Start) -> None:

@@ -57,11 +57,12 @@ class Broker:
         self.durable = durable
         self.store: Store[Session] = Store(journal=journal)
         self.desk = Desk(QueueStore(journal=journal))
+        self.clients = Clients(self.desk)
         self.gate: Gate | None = None
         if journal is not None:
             journal.restore(self.store, self.desk.store)
+            self.clients.expect()
             self.gate = Gate(journal, quit_)
-        self.clients = Clients(self.desk)
         self._linger = linger
         self._quit = quit_
         self._reachable = reachable

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 #: Seconds for which a client that lost its connection keeps what it holds.
 RETURN_SECONDS = 2.0
+#: And after the restart of a durable broker: clients have to notice, and to find it.
+RESTART_SECONDS = 5.0
 #: Seconds for which its requests are remembered after that.
 REMEMBER_SECONDS = 60.0
 #: Answers that are remembered: more than a client has unanswered requests.
@@ -46,18 +48,12 @@ class Client:
     """
 
     __slots__ = (
-        "_answers",
-        "_receipts",
-        "_undone",
-        "gone_at",
-        "handed",
-        "last",
-        "session",
-        "timer",
-        "waiting",
-    )
+        "_answers", "_receipts", "_undone", "gone_at", "handed", "last", "name", "session",
+        "timer", "waiting",
+    )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.session: Session | None = None
         self.last = 0
         self.gone_at = 0.0
@@ -120,6 +116,7 @@ class Clients:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._by_name: dict[str, Client] = {}
+        self._expected: set[str] = set()
 
     def come(self, name: str, session: Session) -> tuple[Client, Session | None, bool]:
         """A client greets: it, its earlier connection if the end of that was not seen yet, and
@@ -127,7 +124,8 @@ class Clients:
         client = self._by_name.get(name)
         known = client is not None
         if client is None:
-            client = self._by_name[name] = Client()
+            client = self._by_name[name] = Client(name)
+        self._expected.discard(name)
         before, client.session = client.session, session
         if before is not None:
             client.stop_waiting(self._desk)
@@ -144,12 +142,25 @@ class Clients:
         client.session = None
         client.gone_at = loop.time()
         client.stop_waiting(self._desk)
-        client.timer = loop.call_later(RETURN_SECONDS, self.give_back, client)
+        client.timer = loop.call_later(RETURN_SECONDS, self.give_back, client.name)
 
-    def give_back(self, client: Client) -> None:
+    def give_back(self, name: str) -> None:
         """What a client holds goes to others."""
-        for channel in self._desk.store.drop_holder(client):
+        for channel in self._desk.store.drop_holder(name):
             self._desk.stir(channel)
+
+    def expect(self) -> None:
+        """After the restart of a durable broker: those who hold something will be back soon, but
+        for those that ended with it, or meanwhile."""
+        self._expected = self._desk.store.holders()
+        if self._expected:
+            loop = asyncio.get_running_loop()
+            loop.call_later(RESTART_SECONDS, self._expect_no_more)
+
+    def _expect_no_more(self) -> None:
+        expected, self._expected = self._expected, set()
+        for name in expected:
+            self.give_back(name)
 
     def sweep(self) -> None:
         """Forget those that will not come back; call it about once a second."""

@@ -137,7 +137,7 @@ class Journal:
         row = (
             channel, message.number, message.order, message.due + ahead, message.expires + ahead,
             message.attempts, message.tries, message.receipt, message.until + ahead,
-            message.reason, message.died_at,
+            message.reason, message.died_at, message.holder,
         )  # fmt: skip
         if id_ in self._written_messages:
             changes.add("change_message", (*row, id_))
@@ -188,5 +188,5 @@ class Journal:
             )
             message.attempts, message.tries, message.receipt = row[7:10]
             message.until = row[10] - ahead
-            message.reason, message.died_at = row[11:13]
+            message.reason, message.died_at, message.holder = row[11:14]
             yield channel, message

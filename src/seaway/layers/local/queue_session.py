@@ -67,7 +67,7 @@ def receive(session: Session, request: queue_wire.Receive) -> None:
     desk, client, id_ = session.desk, session.client, request.id
     attempt = partial(
         desk.store.receive, channel, limit=request.limit, lease=request.lease,
-        tries=request.tries, holder=client,
+        tries=request.tries, holder=client.name,
     )  # fmt: skip
 
     def done(result: list[Delivery] | LayerError) -> None:

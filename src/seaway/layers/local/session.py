@@ -177,7 +177,7 @@ class Session(asyncio.Protocol):
         self.answer(wire.Heads(request.id, count.members, count.people))
 
     def _bye(self, request: wire.Bye) -> None:
-        self._broker.clients.give_back(self.client)
+        self._broker.clients.give_back(self.client.name)
         self.answer(wire.Done(request.id))
 
     def _answer_position(self, id_: int, position: Position) -> None:

@@ -29,6 +29,7 @@ CREATE TABLE messages (
     attempts INTEGER NOT NULL,
     tries INTEGER NOT NULL,
     receipt TEXT NOT NULL,
+    holder TEXT NOT NULL,
     until REAL NOT NULL,
     reason TEXT NOT NULL,
     died_at REAL NOT NULL

@@ -11,7 +11,7 @@ SELECT topic, offset, at, data FROM events ORDER BY topic, offset;
 
 -- name: load_messages
 SELECT channel, id, number, data, lane, due, expires, attempts, tries, receipt, until, reason,
-    died_at
+    died_at, holder
 FROM messages ORDER BY reason <> '', CASE WHEN reason <> '' THEN died_at ELSE 0 END, number;
 
 -- name: load_closed
@@ -43,13 +43,14 @@ DELETE FROM events WHERE topic = ? AND offset < ?;
 
 -- name: new_message
 INSERT INTO messages (
-    channel, number, lane, due, expires, attempts, tries, receipt, until, reason, died_at, data, id
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+    channel, number, lane, due, expires, attempts, tries, receipt, until, reason, died_at, holder,
+    data, id
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: change_message
 UPDATE messages SET
     channel = ?, number = ?, lane = ?, due = ?, expires = ?, attempts = ?, tries = ?, receipt = ?,
-    until = ?, reason = ?, died_at = ?
+    until = ?, reason = ?, died_at = ?, holder = ?
 WHERE id = ?;
 
 -- name: forget_message
