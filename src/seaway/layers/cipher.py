@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from seaway.exceptions import ConfigurationError, LayerError
+from seaway.exceptions import ConfigurationError
 
 _VERSION = b"\x01"
 _ID, _SALT, _COUNTER = 4, 12, 8
@@ -34,8 +34,11 @@ SHORTEST = 32
 DERIVED = 4096
 
 
-class Unreadable(LayerError):
-    """Data that none of the keys opens: another secret's, damaged, or never encrypted."""
+class Unreadable(Exception):
+    """Data that none of the keys opens: another secret's, damaged, or never encrypted.
+
+    It never leaves `encryption`, which makes a gap or a dead letter of it.
+    """
 
 
 class Cipher:

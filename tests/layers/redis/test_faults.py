@@ -381,6 +381,7 @@ def _slot_of(scene: Hall) -> int:
         lambda base: ("SET", base + b".history", "a string"),
         lambda base: ("LSET", base + b".history", 1, "short"),
     ],
+    ids=["offset", "stream", "history", "event"],
 )
 async def test_a_corrupt_stream_is_a_gap_and_goes_on(
     valkey: Valkey, harm: Callable[[bytes], tuple[bytes | str | int, ...]],
