@@ -50,6 +50,7 @@ def test_local_that_outlives_its_broker(tmp_path: Path, level: str) -> None:
         ("local:///run/shop?x=1", "local:///run/shop.x=1: the only option of local:// is durable"),
         ("local:///run/shop#x", "the only option"),
         ("local://[", "not an address"),
+        ("redis://:secret[@host", "not an address"),
     ],
 )
 def test_a_wrong_address_is_the_operators_to_correct(url: str, told: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from seaway.exceptions import ConfigurationError
@@ -66,12 +66,34 @@ def _django(url: SplitResult, namespace: str, place: str) -> Layer:
     )
 
 
+def _redis(url: SplitResult, namespace: str, place: str) -> Layer:
+    try:
+        import hiredis  # noqa: F401  so that only its absence is taken for its absence
+    except ImportError as error:
+        raise ConfigurationError(
+            f"{url.scheme}:// needs the extra redis: pip install 'seaway[redis]'."
+        ) from error
+    from seaway.layers.redis.address import parse
+    from seaway.layers.redis.layer import RedisLayer
+
+    return RedisLayer(parse(url), namespace)
+
+
 _ENGINES: dict[str, Callable[[SplitResult, str, str], Layer]] = {
     "django": _django,
     "memory": _memory,
     "local": _local,
     "postgres": _postgres,
     "postgresql": _postgres,
+    "redis": _redis,
+    "rediss": _redis,
+    "valkey": _redis,
+    "valkeys": _redis,
+    "redis+unix": _redis,
+    "redis+sentinel": _redis,
+    "rediss+sentinel": _redis,
+    "redis+cluster": _redis,
+    "rediss+cluster": _redis,
 }
 
 
@@ -81,7 +103,8 @@ def make_layer(url: str, *, namespace: str, place: str) -> Layer:
     :param url: ``memory://`` (this process only), ``local://`` (the embedded broker) or
         ``local:///directory`` (the same, its socket below that directory); with ``?durable=1`` or
         ``?durable=full`` the broker's queues and history outlive it; or
-        ``postgres://user:password@host/database`` (PostgreSQL).
+        ``postgres://user:password@host/database``; or one of the Redis engine's
+        (`seaway.layers.redis.address`).
     :param namespace: keeps projects apart that share an engine over the network.
     :param place: keeps projects apart that share this machine.
     :raises ConfigurationError: nothing is known under this address; says what is.
@@ -89,7 +112,10 @@ def make_layer(url: str, *, namespace: str, place: str) -> Layer:
     try:
         parts = urlsplit(url)
     except ValueError as error:
-        raise ConfigurationError(f"{url!r} is not an address: {error}.") from error
+        # Neither the address nor what is wrong with it is repeated: a password may be in both.
+        raise ConfigurationError(
+            "LAYER is not an address that can be read. In a password, write [ as %5B and ] as %5D."
+        ) from error
     scheme = parts.scheme
     engine = _ENGINES.get(scheme)
     if engine is None or not url.lower().startswith(f"{scheme}://"):
@@ -101,6 +127,23 @@ def make_layer(url: str, *, namespace: str, place: str) -> Layer:
     if scheme == "memory" and (parts.query or parts.fragment):
         raise ConfigurationError(f"{url!r}: {scheme}:// takes no options.")
     return engine(parts, namespace, place)
+
+
+def encrypted(layer: Layer, keys: Sequence[str]) -> Layer:
+    """A layer whose engine cannot read the data; not yet started.
+
+    :param keys: secrets: the first one encrypts, all of them decrypt.
+    :raises ConfigurationError: a secret is too short, or the extra is missing.
+    """
+    try:
+        import cryptography  # noqa: F401  so that only its absence is taken for its absence
+    except ImportError as error:
+        raise ConfigurationError(
+            "ENCRYPTION_KEYS need the extra encryption: pip install 'seaway[encryption]'."
+        ) from error
+    from seaway.layers.encryption import EncryptedLayer
+
+    return EncryptedLayer(layer, keys)
 
 
 def _unknown(url: str, scheme: str) -> str:
