@@ -141,6 +141,11 @@ class Layer(Queues):
         """Called once in the child after a fork: let go of the inherited connection without a word
         to the engine and without the event loop, both of which are the parent's."""
 
+    def seal(self, data: bytes, bound_to: str) -> bytes:
+        """The form in which the engine gets ``data`` of the topic or channel ``bound_to``: for who
+        hands it to the engine by another way, as within a database transaction."""
+        return data
+
     # Streams -------------------------------------------------------------------------------------
 
     @abc.abstractmethod

@@ -112,7 +112,7 @@ class EncryptedLayer(Layer):
         found = {member: self.opened(info, bound_to) for member, info in sealed.items()}
         return {member: info for member, info in found.items() if info is not None}
 
-    def _seal(self, data: bytes, bound_to: str) -> bytes:
+    def seal(self, data: bytes, bound_to: str) -> bytes:
         check_size(data, self.max_data)
         return self._cipher.seal(data, bound_to)
 
@@ -121,7 +121,7 @@ class EncryptedLayer(Layer):
     async def publish(
         self, topic: str, data: bytes, history: History | None = None, *, once: str = ""
     ) -> Position:
-        return await self._layer.publish(topic, self._seal(data, topic), history, once=once)
+        return await self._layer.publish(topic, self.seal(data, topic), history, once=once)
 
     async def watch(self, topic: str) -> Position:
         return await self._layer.watch(topic)
@@ -148,7 +148,7 @@ class EncryptedLayer(Layer):
     # Presence ------------------------------------------------------------------------------------
 
     async def enter(self, topic: str, member: str, info: bytes, person: str = "") -> None:
-        await self._layer.enter(topic, member, self._seal(info, topic), person)
+        await self._layer.enter(topic, member, self.seal(info, topic), person)
 
     async def leave(self, topic: str, member: str) -> None:
         await self._layer.leave(topic, member)
@@ -175,7 +175,7 @@ class EncryptedLayer(Layer):
     ) -> str:
         return await self._layer.send(
             channel,
-            self._seal(data, channel),
+            self.seal(data, channel),
             capacity=capacity,
             wait=wait,
             delay=delay,

@@ -25,6 +25,7 @@ def leave_to(alias: str, topic: str, data: bytes, history: History | None) -> bo
         from seaway.layers.postgres.within import publish_within
 
         _make_tables()
+        data = layer_home().layer.seal(data, topic)
         with connections[alias].cursor() as cursor:
             publish_within(cursor, namespace, topic, data, history)
         return True

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from seaway.layers.base import Position
+from seaway.layers.cipher import Cipher
 from seaway.testing.contract_support import Process, page
 from tests.layers.postgres.support import processes
 from tests.outbox.project import TOPIC, Project
@@ -45,6 +46,25 @@ async def listener(server: PostgresServer, name: str, namespace: str) -> Process
 
 def events(process: Process) -> list[Any]:
     return [json.loads(data)["event"] for data in process.heard.data(TOPIC)]
+
+
+async def test_what_is_published_within_is_encrypted_like_everything_else(
+    postgres: PostgresServer, migrated: str, namespace: str
+) -> None:
+    keys = ["the secret of this year, and long enough"]
+    project = Project(
+        {"default": database(postgres, migrated)},
+        {"LAYER": "django://default", "NAMESPACE": namespace, "ENCRYPTION_KEYS": keys},
+    )
+    there = await listener(postgres, migrated, namespace)
+    await asyncio.to_thread(
+        project.run, "with transaction.atomic():\n    orders.publish('first', {'n': 'secret'})"
+    )
+    await there.heard.until_count(1, TOPIC)
+    [sealed] = there.heard.data(TOPIC)
+    await there.layer.close()
+    assert b"secret" not in sealed
+    assert json.loads(Cipher(keys).open(sealed, TOPIC))["data"] == {"n": "secret"}
 
 
 async def test_an_event_commits_with_its_transaction_and_only_with_it(
