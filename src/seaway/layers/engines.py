@@ -33,17 +33,27 @@ def _local(url: SplitResult, namespace: str, place: str) -> Layer:
     return LocalLayer(find_place(place, root))
 
 
+def _nats(url: SplitResult, namespace: str, place: str) -> Layer:
+    from seaway.layers.nats.address import parse
+    from seaway.layers.nats.layer import NatsLayer
+
+    return NatsLayer(parse(url), namespace)
+
+
 _ENGINES: dict[str, Callable[[SplitResult, str, str], Layer]] = {
     "memory": _memory,
     "local": _local,
+    "nats": _nats,
+    "tls": _nats,
 }
 
 
 def make_layer(url: str, *, namespace: str, place: str) -> Layer:
     """The layer that an address means, not yet started.
 
-    :param url: ``memory://`` (this process only), ``local://`` (the embedded broker) or
-        ``local:///directory`` (the same, its socket below that directory).
+    :param url: ``memory://`` (this process only), ``local://`` (the embedded broker),
+        ``local:///directory`` (the same, its socket below that directory), or ``nats://`` and
+        ``tls://`` (`seaway.layers.nats.address`).
     :param namespace: keeps projects apart that share an engine over the network.
     :param place: keeps projects apart that share this machine.
     :raises ConfigurationError: nothing is known under this address; says what is.

@@ -1,0 +1,156 @@
+"""What this process knows of topics: where each stands, and where its events are stored.
+
+What lives here: `Topics`, a bounded cache that is corrected by looking.
+What must not: publishing, watching and reading themselves.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+
+import msgspec
+
+from seaway.layers.base import Position
+from seaway.layers.nats import events
+from seaway.layers.nats.engine import Engine
+from seaway.layers.nats.epochs import Epochs
+from seaway.layers.nats.jetstream import JetStream, Stored
+from seaway.layers.nats.subjects import Subjects
+
+#: Topics that are remembered, and places of events for each.
+TOPICS, PLACES = 10_000, 2048
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """Where a topic stands. ``sequence``: of its last message, 0 without one; ``size`` and
+    ``seconds``: the history that its last publisher wanted."""
+
+    sequence: int
+    epoch: str
+    offset: int
+    size: int = 0
+    seconds: float = 0.0
+
+    @property
+    def position(self) -> Position:
+        return Position(self.epoch, self.offset)
+
+
+class Places:
+    """First offset → sequence of the messages of one epoch, as far as they were seen."""
+
+    __slots__ = ("_epoch", "_sequences")
+
+    def __init__(self) -> None:
+        self._epoch = ""
+        self._sequences: dict[int, int] = {}
+
+    def note(self, epoch: str, offset: int, sequence: int) -> None:
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._sequences = {}
+        self._sequences[offset] = sequence
+        if len(self._sequences) > PLACES:
+            for old in sorted(self._sequences)[: PLACES // 2]:
+                del self._sequences[old]
+
+    def before(self, epoch: str, offset: int) -> int | None:
+        """The sequence of a message that has this event, or of one before it."""
+        if epoch != self._epoch:
+            return None
+        found = self._sequences.get(offset)
+        if found is not None:
+            return found
+        offsets = sorted(self._sequences)
+        at = bisect_right(offsets, offset)
+        return self._sequences[offsets[at - 1]] if at else None
+
+
+class Topic:
+    """One topic. ``standing`` None: unknown; else not older than what this process was told."""
+
+    __slots__ = ("name", "places", "standing", "subject")
+
+    def __init__(self, name: str, subject: str) -> None:
+        self.name = name
+        self.subject = subject
+        self.standing: Standing | None = None
+        self.places = Places()
+
+    def learn(self, standing: Standing) -> None:
+        """What was seen; older news are dropped."""
+        before = self.standing
+        if before is None or standing.sequence >= before.sequence:
+            self.standing = standing
+
+
+class Topics:
+    """All topics that this process used lately."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        jetstream: JetStream,
+        epochs: Epochs,
+        stream: str,
+        subjects: Subjects,
+    ) -> None:
+        self._engine = engine
+        self._jetstream = jetstream
+        self._epochs = epochs
+        self.stream = stream
+        self._subjects = subjects
+        self._topics: dict[str, Topic] = {}
+
+    def get(self, name: str) -> Topic:
+        topic = self._topics.pop(name, None)
+        if topic is None:
+            topic = Topic(name, self._subjects.topic(name))
+            if len(self._topics) >= TOPICS:
+                del self._topics[next(iter(self._topics))]
+        self._topics[name] = topic  # at the end: the least recently used goes first
+        return topic
+
+    def forget_standings(self) -> None:
+        """The stream is another one."""
+        for topic in self._topics.values():
+            topic.standing = None
+
+    async def look(self, topic: Topic, deadline: float = 0.0) -> Standing:
+        """Where a topic stands now, from the one server that decides."""
+        last = await self._jetstream.last(self.stream, topic.subject, deadline)
+        standing = await self._standing(topic, last)
+        # Looking is the truth, also when it is behind what was seen before.
+        topic.standing = standing
+        return standing
+
+    async def _standing(self, topic: Topic, last: Stored | None) -> Standing:
+        if last is None:
+            return Standing(0, self._epochs.fresh(), 0)
+        found = events.parse(last.header, len(last.data))
+        if found is None:
+            return await self._behind_corruption(topic, last)
+        if not self._epochs.known(found.epoch):
+            await self._epochs.refresh()
+            if not self._epochs.known(found.epoch):
+                return Standing(last.sequence, self._epochs.fresh(), 0)
+        topic.places.note(found.epoch, found.offset, last.sequence)
+        return Standing(last.sequence, found.epoch, found.last, found.size, found.seconds)
+
+    async def _behind_corruption(self, topic: Topic, last: Stored) -> Standing:
+        """The last message is not ours: the last that is says where the topic stands."""
+        self._engine.flaw(f"The stream of {topic.name}")
+        best = Standing(last.sequence, self._epochs.fresh(), 0)
+        start = 1
+        while start <= last.sequence:
+            batch = await self._jetstream.batch(self.stream, topic.subject, start, 200)
+            for stored in batch.messages:
+                found = events.parse(stored.header, len(stored.data))
+                if found is not None and self._epochs.known(found.epoch):
+                    best = Standing(
+                        last.sequence, found.epoch, found.last, found.size, found.seconds
+                    )
+            if not batch.pending or not batch.messages:
+                break
+            start = batch.messages[-1].sequence + 1
+        return best
