@@ -81,7 +81,7 @@ class JetStream:
         self.replicas = 1
         self._root = root
         domain = engine.address.options.domain
-        self._api = f"$JS.{domain}.API." if domain else "$JS.API."
+        self.api = f"$JS.{domain}.API." if domain else "$JS.API."
         self._mended = 0.0
         self.streams: list[dict[str, Any]] = []
 
@@ -95,10 +95,12 @@ class JetStream:
         condition: Condition | None = None,
         *,
         mark: bytes = b"",
+        again: Condition | None = None,
         deadline: float = 0.0,
     ) -> int:
         """Store a message; its sequence.
 
+        :param again: the condition from the moment on at which it is not known whether it arrived.
         :param mark: part of its headers that no other message has. With it, a message of which it
             was not known whether it arrived is found again instead of `Conflict`.
         :raises Conflict: ``condition`` does not hold. :raises LayerError: it is full, or refused.
@@ -119,6 +121,8 @@ class JetStream:
                 return found.sequence
             except NoAnswer as error:
                 doubtful = True
+                if again is not None:
+                    header = headers.block({**values, **condition_values(again)})
                 self.check_time(deadline, error)
             except (NobodyThere, Passing) as error:
                 await self.pause(deadline, error)
@@ -159,7 +163,7 @@ class JetStream:
         data = msgspec.json.encode(body) if body else b""
         while True:
             try:
-                answer = await self.engine.ask(self._api + name, data, b"", deadline)
+                answer = await self.engine.ask(self.api + name, data, b"", deadline)
                 return _api_answer(answer)
             except NoAnswer as error:
                 self.check_time(deadline, error)
@@ -182,7 +186,7 @@ class JetStream:
         deadline = deadline or self.engine.loop.time() + self.engine.timeout
         while True:
             try:
-                subject = f"{self._api}DIRECT.GET.{stream}"
+                subject = f"{self.api}DIRECT.GET.{stream}"
                 answer = await self.engine.ask(subject, data, b"", deadline)
                 return _stored(answer) if headers.status(answer.header)[0] == 0 else None
             except NoAnswer as error:
@@ -220,7 +224,7 @@ class JetStream:
         data = msgspec.json.encode(body)
         while True:
             try:
-                return await self._batch(f"{self._api}DIRECT.GET.{stream}", data, deadline)
+                return await self._batch(f"{self.api}DIRECT.GET.{stream}", data, deadline)
             except NoAnswer as error:
                 self.check_time(deadline, error)
             except (NobodyThere, Passing) as error:

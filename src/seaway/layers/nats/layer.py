@@ -18,11 +18,11 @@ from seaway.layers.nats.jetstream import OVERHEAD, JetStream
 from seaway.layers.nats.lives import Lives
 from seaway.layers.nats.presence import NatsPresence
 from seaway.layers.nats.publishing import Publisher
-from seaway.layers.nats.queues import NatsQueues
 from seaway.layers.nats.reading import Reader
 from seaway.layers.nats.streams import NatsStreams
 from seaway.layers.nats.subjects import Subjects, streams, token
 from seaway.layers.nats.topics import Topics
+from seaway.layers.nats.upkeep import NatsUpkeep
 from seaway.layers.nats.watching import Watches
 
 logger = logging.getLogger("seaway.layers")
@@ -31,7 +31,7 @@ logger = logging.getLogger("seaway.layers")
 CLUSTER_REPLICAS = 3
 
 
-class NatsLayer(NatsStreams, NatsPresence, NatsQueues):
+class NatsLayer(NatsStreams, NatsPresence, NatsUpkeep):
     """Streams, queues and presence on NATS with JetStream.
 
     :param namespace: the first part of every subject and stream: projects with different ones do
