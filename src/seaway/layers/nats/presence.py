@@ -119,9 +119,9 @@ class NatsPresence(Layer):
         if not tell:
             await self._jetstream.delete(stream, sequence)
             return
-        await self._remove(subject, sequence)
+        await self._remove_member(subject, sequence)
 
-    async def _remove(self, subject: str, sequence: int) -> None:
+    async def _remove_member(self, subject: str, sequence: int) -> None:
         """Let the member go that this very message entered; tell it, and clear away."""
         values = {
             headers.MEMBER: f"{self._engine.process} out".encode(),
@@ -208,6 +208,6 @@ class NatsPresence(Layer):
         async for stored, owner in self._stored_members(self._subjects.everybody()):
             if owner == process and stored.sequence < before:
                 try:
-                    await self._remove(stored.subject, stored.sequence)
+                    await self._remove_member(stored.subject, stored.sequence)
                 except LayerError as error:
                     logger.warning("a member of a dead process stays: %s", error)

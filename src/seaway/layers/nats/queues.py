@@ -111,11 +111,12 @@ class NatsQueues(Queues):
 
     def _remove_expired(self, follower: Follower, expired: list[Entry]) -> None:
         for entry in expired:
-            self._engine.spawn(self._remove(follower, entry))
+            self._engine.spawn(self._remove_message(follower, entry, entry.last))
 
-    async def _remove(self, follower: Follower, entry: Entry) -> bool:
+    async def _remove_message(self, follower: Follower, entry: Entry, last: int) -> bool:
+        """Remove it, if nothing has happened to it since ``last``."""
         try:
-            await self._record(follower, entry, Record("done"), entry.last)
+            await self._record(follower, entry, Record("done"), last)
         except Conflict:
             return False
         return True
@@ -290,7 +291,8 @@ class NatsQueues(Queues):
             return []
         engine = self._engine
         tasks = [
-            engine.spawn(self._take(follower, entry, lease, tries)) for entry in entries
+            engine.spawn(self._take(follower, entry, self._taking(entry, lease, tries), entry.last))
+            for entry in entries
         ]
         try:
             await asyncio.shield(asyncio.gather(*tasks, return_exceptions=True))
@@ -305,24 +307,28 @@ class NatsQueues(Queues):
             raise errors[0]
         return found
 
-    async def _take(
-        self, follower: Follower, entry: Entry, lease: float, tries: int
-    ) -> Delivery | None:
-        """None: another process was faster, or the message is gone."""
-        receipt = secrets.token_hex(10)
-        record = Record(
+    def _taking(self, entry: Entry, lease: float, tries: int) -> Record:
+        return Record(
             "held",
             seconds=lease,
             attempts=entry.attempts + 1,
             tries=tries,
-            receipt=receipt,
+            receipt=secrets.token_hex(10),
             process=self._engine.process,
             rank=entry.rank if entry.rank != entry.body else 0,
         )
+
+    async def _take(
+        self, follower: Follower, entry: Entry, record: Record, last: int
+    ) -> Delivery | None:
+        """None: another process was faster, or the message is gone.
+
+        :param last: as of the moment at which the message was seen to be nobody's.
+        """
         blocked = 0
         reading = asyncio.ensure_future(self._jetstream.get(self._streams.queues, entry.body))
         try:
-            await self._record(follower, entry, record, entry.last)
+            await self._record(follower, entry, record, last)
             stored = await reading
         except Conflict as conflict:
             blocked = conflict.last
@@ -335,7 +341,7 @@ class NatsQueues(Queues):
         if stored is None:
             follower.ledger.forget(entry.id, self._engine.now())
             return None
-        return Delivery(follower.channel, entry.id, stored.data, record.attempts, receipt)
+        return Delivery(follower.channel, entry.id, stored.data, record.attempts, record.receipt)
 
     async def _give_back(
         self, follower: Follower, tasks: Sequence[asyncio.Task[Delivery | None]]

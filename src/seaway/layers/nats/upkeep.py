@@ -100,12 +100,13 @@ class NatsUpkeep(NatsQueues):
             ids = [
                 entry.id for entry in ledger.entries.values() if entry.place is not Place.DEAD
             ]
-            done = await self._each(follower, ids, self._purge_one)
-            return done
+            return await self._each(follower, ids, self._purge_one)
 
     async def _purge_one(self, follower: Follower, entry: Entry) -> bool:
         counted = entry.place is not Place.EXPIRED
-        return entry.place is not Place.DEAD and await self._remove(follower, entry) and counted
+        if entry.place is Place.DEAD:
+            return False
+        return await self._remove_message(follower, entry, entry.last) and counted
 
     # Dead letters --------------------------------------------------------------------------------
 
@@ -158,7 +159,9 @@ class NatsUpkeep(NatsQueues):
         return True
 
     async def _discard_one(self, follower: Follower, entry: Entry) -> bool:
-        return entry.place is Place.DEAD and await self._remove(follower, entry)
+        if entry.place is not Place.DEAD:
+            return False
+        return await self._remove_message(follower, entry, entry.last)
 
     async def _each(
         self,
@@ -191,10 +194,10 @@ class NatsUpkeep(NatsQueues):
                 logger.error(
                     "the oldest dead letter of %s gave way: %s", follower.channel, entry.id
                 )
-                self._engine.spawn(self._give_way(follower, entry))
+                self._engine.spawn(self._give_way(follower, entry, entry.last))
 
-    async def _give_way(self, follower: Follower, entry: Entry) -> None:
+    async def _give_way(self, follower: Follower, entry: Entry, last: int) -> None:
         try:
-            await self._remove(follower, entry)
+            await self._remove_message(follower, entry, last)
         except LayerError as error:
             logger.warning("a dead letter of %s stays: %s", follower.channel, error)
