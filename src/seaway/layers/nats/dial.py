@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from typing import Any, cast
+from typing import Any
 
 from seaway import __version__
 from seaway.exceptions import ConfigurationError
@@ -101,15 +101,11 @@ def _drop(link: Link | None) -> None:
 async def _connect(address: Address, where: Endpoint, greeting: _Greeting) -> Link:
     loop = asyncio.get_running_loop()
     tls = address.tls_context() if address.tls and address.options.handshake_first else None
-    _, link = await loop.create_connection(
-        lambda: Link(greeting), where.host, where.port, ssl=tls
-    )
+    _, link = await loop.create_connection(lambda: Link(greeting), where.host, where.port, ssl=tls)
     return link
 
 
-async def _start_tls(
-    link: Link, address: Address, where: Endpoint, info: dict[str, Any]
-) -> None:
+async def _start_tls(link: Link, address: Address, where: Endpoint, info: dict[str, Any]) -> None:
     required = bool(info.get("tls_required"))
     if not address.tls:
         if required:
@@ -126,7 +122,7 @@ async def _start_tls(
     )
     if secured is None:
         raise Unreachable("the server hung up during the TLS handshake")
-    link.transport = cast("asyncio.Transport", secured)
+    link.transport = secured
 
 
 def _say_connect(link: Link, address: Address, info: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 What lives here: `Engine`: one per layer; reconnecting, requests, subscriptions, the clock, tasks.
 What must not: JetStream; that is `jetstream`'s.
 
-Subscriptions outlive a connection: they are placed on the next one before anything else. Requests do
+Subscriptions outlive a connection: they are placed on the next before anything else. Requests do
 not: who waits for an answer is told that the connection was lost, and asks again where that is
 harmless.
 """
@@ -215,9 +215,7 @@ class Engine:
         self.last_error = link.trouble
         self._lose_requests()
         if not self.trouble:
-            logger.warning(
-                "lost %s: %s; reconnecting", self.address.describe(), link.trouble
-            )
+            logger.warning("lost %s: %s; reconnecting", self.address.describe(), link.trouble)
             self.spawn(self._reconnect())
 
     def informed(self, link: Link, info: dict[str, Any]) -> None:
@@ -340,9 +338,7 @@ class Engine:
         self._last_request += 1
         key = b"%d" % self._last_request
         future: asyncio.Future[Message] = self.loop.create_future()
-        self._requests[key] = _Request(
-            future, min(deadline, self.loop.time() + ATTEMPT_SECONDS)
-        )
+        self._requests[key] = _Request(future, min(deadline, self.loop.time() + ATTEMPT_SECONDS))
         link.publish(subject, data, header, f"{self._inbox}.{self._last_request}")
         return future
 

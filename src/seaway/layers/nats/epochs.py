@@ -27,9 +27,7 @@ logger = logging.getLogger("seaway.layers")
 class Epochs:
     """The root as this process knows it, and how far it has seen the stream grow."""
 
-    def __init__(
-        self, engine: Engine, jetstream: JetStream, stream: str, subject: str
-    ) -> None:
+    def __init__(self, engine: Engine, jetstream: JetStream, stream: str, subject: str) -> None:
         self._engine = engine
         self._jetstream = jetstream
         self._stream = stream

@@ -118,9 +118,7 @@ class Follower:
             "flow_control": True,
         }
         api = f"CONSUMER.CREATE.{self._stream}.{name}.{self._subject}"
-        answer = await self._jetstream.request(
-            api, {"stream_name": self._stream, "config": config}
-        )
+        answer = await self._jetstream.request(api, {"stream_name": self._stream, "config": config})
         self._beat = engine.loop.time()
         if not answer.get("num_pending") and not self._delivered:
             self._whole()
@@ -128,7 +126,9 @@ class Follower:
     def _stop_consumer(self) -> None:
         if self._sid:
             self._engine.unsubscribe(self._sid)
-            self._engine.say(f"{self._jetstream.api}CONSUMER.DELETE.{self._stream}.{self._name}", b"")
+            self._engine.say(
+                f"{self._jetstream.api}CONSUMER.DELETE.{self._stream}.{self._name}", b""
+            )
             self._sid = 0
 
     def end(self) -> None:

@@ -194,9 +194,7 @@ class JetStream:
             except NobodyThere as error:
                 await self.pause(deadline, error)
 
-    async def _get(
-        self, stream: str, body: Mapping[str, Any], deadline: float
-    ) -> Stored | None:
+    async def _get(self, stream: str, body: Mapping[str, Any], deadline: float) -> Stored | None:
         try:
             answer = await self.request(f"STREAM.MSG.GET.{stream}", body, deadline)
         except Refused as error:

@@ -49,9 +49,7 @@ class NatsLayer(NatsStreams, NatsPresence, NatsUpkeep):
         engine = self._engine = Engine(address, self.timeout, self._restore)
         jetstream = self._jetstream = JetStream(engine, self._subjects.root)
         self._epochs = Epochs(engine, jetstream, self._streams.topics, self._subjects.anchor())
-        self._topics = Topics(
-            engine, jetstream, self._epochs, self._streams.topics, self._subjects
-        )
+        self._topics = Topics(engine, jetstream, self._epochs, self._streams.topics, self._subjects)
         self._publisher = Publisher(engine, jetstream, self._topics)
         self._watches = Watches(engine, jetstream, self._topics, self._epochs, self._subjects)
         self._reader = Reader(engine, jetstream, self._topics)
@@ -186,5 +184,3 @@ class NatsLayer(NatsStreams, NatsPresence, NatsUpkeep):
                 "subjects": [subjects.channels()],
             },
         ]
-
-

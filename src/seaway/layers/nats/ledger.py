@@ -95,6 +95,8 @@ class Ledger:
         self.closed = False
         self.closed_at = 0
         self.heard = 0
+        #: Ids of what was sent to the closed channel by who had not heard of it yet.
+        self.void: set[str] = set()
         self._ready: list[tuple[int, str]] = []
         self._timers: list[tuple[float, str]] = []
         self._orders: dict[str, list[tuple[int, str]]] = {}
@@ -127,7 +129,10 @@ class Ledger:
                 self._remove(entry, now)
             return
         if entry is None:
-            if record.state != "new":
+            if record.state == "new" and self.closed and sequence > self.closed_at:
+                self.void.add(id_)
+                return
+            if record.state != "new" or id_ in self.void:
                 return  # the end of one whose beginning is removed already
             entry = self.entries[id_] = Entry(id_, sequence, size)
             self.count[entry.place] += 1
@@ -157,7 +162,7 @@ class Ledger:
 
     # Places --------------------------------------------------------------------------------------
 
-    def _classify(self, entry: Entry, now: float) -> None:
+    def _classify(self, entry: Entry, now: float) -> Place:
         place = self._place(entry, now)
         if entry.order:
             self._stand_in_line(entry, out=place in _OUT_OF_LINE)
@@ -173,6 +178,7 @@ class Ledger:
             heapq.heappush(self._timers, (when, entry.id))
         if entry.order and place in _OUT_OF_LINE:
             self._look_at_head(entry.order, now)
+        return place
 
     def _place(self, entry: Entry, now: float) -> Place:
         if entry.state == "dead":
@@ -227,14 +233,13 @@ class Ledger:
 
     def tick(self, now: float) -> list[Entry]:
         """Let time have its effect; returns the messages that have expired."""
-        expired = []
+        expired: list[Entry] = []
         while self._timers and self._timers[0][0] <= now:
             _, id_ = heapq.heappop(self._timers)
             entry = self.entries.get(id_)
             if entry is None or entry.place is Place.EXPIRED:
                 continue
-            self._classify(entry, now)
-            if entry.place is Place.EXPIRED:
+            if self._classify(entry, now) is Place.EXPIRED:
                 expired.append(entry)
         return expired
 

@@ -72,10 +72,7 @@ class Link(asyncio.Protocol):
     def publish(self, subject: str, data: bytes, header: bytes = b"", reply: str = "") -> None:
         to = f"{subject} {reply}" if reply else subject
         size = len(header) + len(data)
-        if header:
-            line = f"HPUB {to} {len(header)} {size}\r\n"
-        else:
-            line = f"PUB {to} {size}\r\n"
+        line = f"HPUB {to} {len(header)} {size}\r\n" if header else f"PUB {to} {size}\r\n"
         self.write(line.encode(), header, data, b"\r\n")
 
     def subscribe(self, sid: int, subject: str) -> None:

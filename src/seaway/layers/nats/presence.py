@@ -134,9 +134,7 @@ class NatsPresence(Layer):
             return  # another process has entered it since, or it was removed
         await self._jetstream.delete(self._streams.presence, farewell)
 
-    def _take_back(
-        self, topic: str, member: str, now: Entered, before: Entered | None
-    ) -> None:
+    def _take_back(self, topic: str, member: str, now: Entered, before: Entered | None) -> None:
         if before is None:
             del self._entered[topic, member]
             if not self._engine.trouble:

@@ -136,9 +136,7 @@ class Publisher:
             engine.spawn(self._insist(line, letter))
             return
         header = letter.header(standing)
-        answer = engine.send_request(
-            link, line.topic.subject, letter.body, header, letter.deadline
-        )
+        answer = engine.send_request(link, line.topic.subject, letter.body, header, letter.deadline)
         answer.add_done_callback(lambda done: self._answered(line, letter, standing, done))
 
     def _compose(self, line: _Line) -> _Letter | None:
@@ -163,9 +161,8 @@ class Publisher:
         except Exception as error:  # noqa: BLE001  `_insist` meets it again and says which it is
             if isinstance(error, NoAnswer):
                 letter.doubt = standing
-            elif isinstance(error, Conflict):
-                if line.topic.standing is standing:
-                    line.topic.standing = None
+            elif isinstance(error, Conflict) and line.topic.standing is standing:
+                line.topic.standing = None
             if self._engine.trouble:
                 letter.fail(LayerUnavailable(f"The layer is {self._engine.trouble}."))
                 self._next(line)
@@ -175,9 +172,7 @@ class Publisher:
         self._stored(line, letter, standing.epoch, standing.offset + 1, sequence)
         self._next(line)
 
-    def _stored(
-        self, line: _Line, letter: _Letter, epoch: str, offset: int, sequence: int
-    ) -> None:
+    def _stored(self, line: _Line, letter: _Letter, epoch: str, offset: int, sequence: int) -> None:
         history = letter.history
         size, seconds = (history.size, history.seconds) if history is not None else (0, 0.0)
         topic = line.topic
@@ -262,10 +257,7 @@ class Publisher:
         count = self._trims.pop(topic.name, 0) + 1
         if count >= max(TRIM_AFTER, size):
             count = 0
-            self._engine.spawn(
-                self._jetstream.purge(self._topics.stream, topic.subject, keep=size)
-            )
+            self._engine.spawn(self._jetstream.purge(self._topics.stream, topic.subject, keep=size))
         self._trims[topic.name] = count
         if len(self._trims) > 10_000:
             del self._trims[next(iter(self._trims))]
-

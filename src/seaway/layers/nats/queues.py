@@ -10,7 +10,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from seaway.exceptions import ChannelClosed, ChannelFull
 from seaway.layers.nats import headers
@@ -52,6 +52,8 @@ BACKSTOP_SECONDS = 5.0
 IDLE_SECONDS = 60.0
 #: Seconds for which the last record of a message stays, so that all who follow hear of it.
 DONE_SECONDS = 60
+
+_DONE = encode(Record("done"))
 
 
 class NatsQueues(Queues):
@@ -139,9 +141,7 @@ class NatsQueues(Queues):
             channel, data, self.max_data, capacity=capacity, wait=wait, delay=delay, ttl=ttl,
             order=order, once=once,
         )  # fmt: skip
-        record = Record(
-            "new", seconds=delay, ttl=-1.0 if ttl is None else ttl, order=order
-        )
+        record = Record("new", seconds=delay, ttl=-1.0 if ttl is None else ttl, order=order)
         async with self._following(channel) as follower:
             id_ = new_id(once)
             deadline = self._engine.loop.time() + wait
@@ -182,25 +182,18 @@ class NatsQueues(Queues):
         async with follower.turn:
             return await self._send_exactly(follower, id_, data, record, capacity)
 
-    async def _send_freely(
-        self, follower: Follower, id_: str, data: bytes, record: Record
-    ) -> None:
-        """There is much room: the only condition is that the channel is not closed."""
-        closed = self._subjects.closed(follower.channel)
-        while True:
-            self._check_open(follower)
-            try:
-                await self._store_new(
-                    follower, id_, data, record, Condition(follower.ledger.closed_at, closed)
-                )
-                return
-            except Conflict as conflict:
-                await self._learn_closed(follower, conflict.last)
-
-    async def _learn_closed(self, follower: Follower, last: int) -> None:
-        await follower.heard(last)
-        if not last:
-            follower.ledger.closed_at = 0
+    async def _send_freely(self, follower: Follower, id_: str, data: bytes, record: Record) -> None:
+        """There is much room: on no condition. What is stored behind the closing of a channel does
+        not count, in any process; so whether it was open is known when this was heard of."""
+        self._check_open(follower)
+        sequence = await self._store_new(follower, id_, data, record, None)
+        await follower.heard(sequence)
+        if id_ in follower.ledger.void:
+            with suppress(Conflict):
+                subject = self._subjects.message(follower.channel, id_)
+                values = {headers.ROLLUP: b"sub", headers.TTL: b"1s", headers.STATE: _DONE}
+                await self._jetstream.store(subject, b"", values, Condition(sequence))
+            raise ChannelClosed(f"The channel {follower.channel} is closed.")
 
     async def _send_exactly(
         self, follower: Follower, id_: str, data: bytes, record: Record, capacity: int
@@ -232,16 +225,18 @@ class NatsQueues(Queues):
                 # What came with it is known, but what is stored last is not: the server says it.
 
     async def _store_new(
-        self, follower: Follower, id_: str, data: bytes, record: Record, condition: Condition
-    ) -> None:
+        self, follower: Follower, id_: str, data: bytes, record: Record, condition: Condition | None
+    ) -> int:
         values = {headers.STATE: encode(record)}
         sequence = await self._jetstream.store(
             self._subjects.message(follower.channel, id_), data, values, condition,
             mark=headers.STATE, again=Condition(0),
         )  # fmt: skip
-        now = self._engine.now()
-        follower.ledger.note(id_, record, sequence, now, len(data), now)
-        follower.stir()
+        if condition is not None:
+            now = self._engine.now()
+            follower.ledger.note(id_, record, sequence, now, len(data), now)
+            follower.stir()
+        return sequence
 
     def _check_open(self, follower: Follower) -> None:
         if follower.ledger.closed:
@@ -422,9 +417,7 @@ class NatsQueues(Queues):
         """Implemented by `upkeep`."""
         raise NotImplementedError
 
-    async def _record(
-        self, follower: Follower, entry: Entry, record: Record, last: int
-    ) -> None:
+    async def _record(self, follower: Follower, entry: Entry, record: Record, last: int) -> None:
         """Store a message's next record.
 
         :raises Conflict: another one was stored since ``last``.
@@ -442,9 +435,7 @@ class NatsQueues(Queues):
         follower.stir()
 
 
-def _next_record(
-    entry: Entry, state: str, seconds: float, reason: str, attempts: int
-) -> Record:
+def _next_record(entry: Entry, state: str, seconds: float, reason: str, attempts: int) -> Record:
     """What becomes of a message that is held."""
     rank = entry.rank if entry.rank != entry.body else 0
     receipt = entry.receipt

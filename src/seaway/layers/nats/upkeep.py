@@ -38,7 +38,9 @@ class NatsUpkeep(NatsQueues):
 
     async def close_channel(self, channel: str) -> None:
         check_channel(channel)
-        await self._set_closed(channel, "closed")
+        async with self._following(channel) as follower:
+            if not (await follower.level()).closed:
+                await self._set_closed(channel, "closed")
 
     async def open_channel(self, channel: str) -> None:
         check_channel(channel)
@@ -97,9 +99,7 @@ class NatsUpkeep(NatsQueues):
         check_channel(channel)
         async with self._following(channel) as follower:
             ledger = await follower.level()
-            ids = [
-                entry.id for entry in ledger.entries.values() if entry.place is not Place.DEAD
-            ]
+            ids = [entry.id for entry in ledger.entries.values() if entry.place is not Place.DEAD]
             return await self._each(follower, ids, self._purge_one)
 
     async def _purge_one(self, follower: Follower, entry: Entry) -> bool:
