@@ -5,6 +5,7 @@ What lives here: events to a message and back. What must not: storing or telling
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -12,7 +13,12 @@ import msgspec
 from seaway.layers.base import History, Position, Publication
 from seaway.layers.nats import headers
 
-_BEGIN = headers.VERSION + b"\r\n" + headers.EVENT + b": "
+#: How a message of ours begins; what another program has published may have another order.
+_OURS = re.compile(
+    rb"NATS/1\.0\r\nSeaway-Event: ([!-~]+) ([0-9]+) ([!-~]+)\r\n"
+    rb"(?:Seaway-History: ([0-9]+) ([0-9.e+]+)\r\n)?(?:Nats-Rollup: sub\r\n)?"
+    rb"(?:Seaway-Sizes: ([0-9,]+)\r\n)?"
+)
 
 
 class Events(msgspec.Struct, frozen=True, gc=False):
@@ -64,24 +70,24 @@ def header_values(
 def parse(header: bytes, length: int) -> Events | None:
     """The message that has these headers and so many bytes; None: it is none of ours, or corrupt."""
     try:
-        if header.startswith(_BEGIN):
-            start = len(_BEGIN)
-            event = header[start : header.index(b"\r\n", start)]
+        match = _OURS.match(header)
+        if match is not None:
+            epoch, offset, id_, size, seconds, joined = match.groups()
         else:
-            event = headers.value(header, headers.EVENT) or b""
-        epoch, offset, id_ = event.decode().split(" ")
-        size, seconds, sizes = 0, 0.0, None
-        kept = headers.value(header, headers.HISTORY)
-        if kept is not None:
-            first, second = kept.split(b" ")
-            size, seconds = int(first), float(second)
-        joined = headers.value(header, headers.SIZES)
+            epoch, offset, id_ = (headers.value(header, headers.EVENT) or b"").split(b" ")
+            kept = headers.value(header, headers.HISTORY)
+            size, seconds = kept.split(b" ") if kept is not None else (None, None)
+            joined = headers.value(header, headers.SIZES)
+        sizes = None
         if joined is not None:
             sizes = [int(part) for part in joined.split(b",")]
             if sum(sizes) != length or min(sizes) < 0:
                 return None
-        if int(offset) < 1 or not epoch:
+        first = int(offset)
+        if first < 1 or not epoch:
             return None
-        return Events(epoch, int(offset), id_, size, seconds, sizes)
+        return Events(
+            epoch.decode(), first, id_.decode(), int(size or 0), float(seconds or 0), sizes
+        )
     except (ValueError, UnicodeDecodeError):
         return None

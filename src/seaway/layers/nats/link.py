@@ -12,7 +12,7 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 #: A line that is longer is not of this protocol; the server's own limit is 4 KB, INFO's is larger.
 MAX_LINE = 1024 * 1024
@@ -105,8 +105,8 @@ class Link(asyncio.Protocol):
     # What asyncio calls --------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  it is what the loop makes
-        self.transport = transport
+        # uvloop's transports do what asyncio's do, but are none of them.
+        self.transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if exc is not None:

@@ -14,6 +14,7 @@ from seaway.layers.base import Position
 from seaway.layers.nats import events
 from seaway.layers.nats.engine import Engine
 from seaway.layers.nats.epochs import Epochs
+from seaway.layers.nats.events import Events
 from seaway.layers.nats.jetstream import JetStream, Stored
 from seaway.layers.nats.subjects import Subjects
 
@@ -67,21 +68,43 @@ class Places:
 
 
 class Topic:
-    """One topic. ``standing`` None: unknown; else not older than what this process was told."""
+    """One topic as this process knows it."""
 
-    __slots__ = ("name", "places", "standing", "subject")
+    __slots__ = ("_heard", "_standing", "name", "places", "subject")
 
     def __init__(self, name: str, subject: str) -> None:
         self.name = name
         self.subject = subject
-        self.standing: Standing | None = None
         self.places = Places()
+        self._standing: Standing | None = None
+        self._heard: tuple[int, Events] | None = None
+
+    @property
+    def standing(self) -> Standing | None:
+        """Not older than what this process was told; None: unknown."""
+        if self._heard is not None:
+            sequence, heard = self._heard
+            self._heard = None
+            self.learn(
+                Standing(sequence, heard.epoch, heard.last, heard.size, heard.seconds)
+            )
+        return self._standing
+
+    @standing.setter
+    def standing(self, standing: Standing | None) -> None:
+        self._standing = standing
+        self._heard = None
 
     def learn(self, standing: Standing) -> None:
-        """What was seen; older news are dropped."""
-        before = self.standing
+        """What was stored; older news are dropped."""
+        before = self._standing
         if before is None or standing.sequence >= before.sequence:
-            self.standing = standing
+            self._standing = standing
+
+    def hear(self, sequence: int, heard: Events) -> None:
+        """What was told of a watched topic, to be looked at when it is needed."""
+        self._heard = sequence, heard
+        self.places.note(heard.epoch, heard.offset, sequence)
 
 
 class Topics:

@@ -63,9 +63,7 @@ class Watch:
         if found is None:
             return  # who reads counts it
         sequence = headers.number(message.header, headers.SEQUENCE)
-        topic = self.topic
-        topic.learn(Standing(sequence, found.epoch, found.last, found.size, found.seconds))
-        topic.places.note(found.epoch, found.offset, sequence)
+        self.topic.hear(sequence, found)
         publications = found.publications(message.data)
         if self.steady:
             self._tell(sequence, publications)
