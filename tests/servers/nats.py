@@ -43,7 +43,7 @@ class Nats:
         self.data = directory / "data"
         file = directory / "nats.conf"
         lines = [f"listen: 127.0.0.1:{self.port}", f"http: 127.0.0.1:{self.monitor}", config]
-        if jetstream and "jetstream" not in config:
+        if jetstream and "store_dir" not in config:
             lines.append(f'jetstream {{ store_dir: "{self.data}", max_mem: 256MB }}')
         file.write_text("\n".join(lines) + "\n")
         self.server = Server([nats_binary(), "-c", str(file)], directory, self.serves)
@@ -143,7 +143,8 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         server = Nats(Path(folder)).start()
-        print(server.url, flush=True)
+        sys.stdout.write(f"{server.url}\n")
+        sys.stdout.flush()
         with contextlib.suppress(KeyboardInterrupt):
             sys.stdin.read()
         server.kill()

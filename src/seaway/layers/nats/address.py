@@ -108,17 +108,18 @@ def parse(url: SplitResult) -> Address:
     :raises ConfigurationError: says which part is wrong.
     """
     scheme = url.scheme
+    userinfo, _, hosts = url.netloc.rpartition("@")
+    endpoints = tuple(_endpoint(scheme, host) for host in hosts.split(","))
     if url.fragment:
         raise ConfigurationError(
             f"LAYER: {scheme}:// takes nothing after a #. In a password, write it as %23."
         )
     if url.path not in ("", "/"):
         raise ConfigurationError(f"LAYER: {scheme}:// takes no path.")
-    userinfo, _, hosts = url.netloc.rpartition("@")
     first, colon, password = userinfo.partition(":")
     return Address(
         scheme=scheme,
-        endpoints=tuple(_endpoint(scheme, host) for host in hosts.split(",")),
+        endpoints=endpoints,
         options=_options(url.query, tls=scheme == "tls"),
         username=unquote(first) if colon else "",
         password=unquote(password),

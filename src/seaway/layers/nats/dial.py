@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import ssl
 from typing import Any
 
 from seaway import __version__
@@ -85,7 +87,9 @@ async def dial(
         raise Unreachable(f"{where}: {error}") from None
     except OSError as error:
         _drop(link)
-        raise Unreachable(f"{where}: {error.strerror or error}") from error
+        tls = isinstance(error, ssl.SSLError)
+        words = os.strerror(error.errno) if error.errno and not tls else str(error)
+        raise Unreachable(f"{where}: {words}") from error
     except BaseException:
         _drop(link)
         raise

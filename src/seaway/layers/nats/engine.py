@@ -126,11 +126,11 @@ class Engine:
             link.let_go()
         self._lose_requests()
         self._up.set()
-        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        tasks = self._tasks - {asyncio.current_task()}
+        while tasks:
+            for task in tasks:
+                task.cancel()
+            _, tasks = await asyncio.wait(tasks, timeout=1.0)
 
     def forked(self) -> None:
         """Let go of the parent's connection without a word to the server."""
@@ -251,6 +251,11 @@ class Engine:
             link.ping(_nothing)
         elif quiet > SILENT_SECONDS and now - self._asked > SILENT_SECONDS - QUIET_SECONDS:
             link.hang_up("it does not answer")
+
+    @property
+    def closed(self) -> bool:
+        """Whether there is nothing to be kept up any more."""
+        return bool(self.trouble)
 
     @property
     def link(self) -> Link | None:

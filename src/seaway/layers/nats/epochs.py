@@ -14,12 +14,16 @@ halves later. So no epoch is used twice, at no cost for topics that nobody uses.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 
 from seaway.layers.nats import headers
 from seaway.layers.nats.engine import Engine
 from seaway.layers.nats.jetstream import Condition, Conflict, JetStream
+
+#: Seconds between two looks at a stream that seems to have gone back.
+SECOND_LOOK_SECONDS = 1.0
 
 logger = logging.getLogger("seaway.layers")
 
@@ -44,22 +48,35 @@ class Epochs:
         """Whether an epoch is of the present root."""
         return epoch.partition("-")[0] == self.root
 
+    def see(self, sequence: int) -> None:
+        """A message of the stream was stored or told."""
+        if sequence > self.seen:
+            self.seen = sequence
+
     async def check(self) -> bool:
         """Look at the stream; whether the root has changed since the last look."""
-        before = self.root
-        info = await self._jetstream.info(self._stream)
-        last = int(info["state"]["last_seq"])
-        backwards = last < self.seen
-        if backwards:
+        before, seen = self.root, self.seen
+        last = await self._last()
+        if last < seen:
+            # A server that has just begun to lead may not know at once where it stands.
+            await asyncio.sleep(SECOND_LOOK_SECONDS)
+            last = await self._last()
+        if last < seen:
             logger.error(
                 "the stream %s has gone back from %d to %d: subscribers are told of a gap",
                 self._stream,
-                self.seen,
+                seen,
                 last,
             )
-        await self._read_root(renew=backwards)
-        self.seen = last
+            self.seen = last
+        else:
+            self.seen = max(self.seen, last)
+        await self._read_root(renew=last < seen)
         return bool(before) and before != self.root
+
+    async def _last(self) -> int:
+        info = await self._jetstream.info(self._stream)
+        return int(info["state"]["last_seq"])
 
     async def refresh(self) -> None:
         """Read the root: a message of another one was seen."""

@@ -17,7 +17,13 @@ import msgspec
 
 from seaway.exceptions import ConfigurationError, LayerError, LayerUnavailable
 from seaway.layers.nats import headers
-from seaway.layers.nats.engine import Engine, Message, NoAnswer, NobodyThere
+from seaway.layers.nats.engine import (
+    ATTEMPT_SECONDS,
+    Engine,
+    Message,
+    NoAnswer,
+    NobodyThere,
+)
 
 logger = logging.getLogger("seaway.layers")
 
@@ -239,7 +245,8 @@ class JetStream:
             link.publish(subject, data, reply=inbox)
             while True:
                 try:
-                    message = await asyncio.wait_for(news.get(), 1.5)
+                    async with asyncio.timeout(ATTEMPT_SECONDS):
+                        message = await news.get()
                 except TimeoutError:
                     raise NoAnswer("a batch ended amid") from None
                 status, words = headers.status(message.header)
@@ -385,7 +392,7 @@ def _check(answer: Mapping[str, Any]) -> None:
     if code in _WRONG_SEQUENCE:
         last = _LAST.search(description)
         raise Conflict(int(last[1]) if last else -1)
-    if code in _PASSING or error.get("code") == 503:
+    if code in _PASSING or (error.get("code") == 503 and not _FULL.search(description)):
         raise Passing(description)
     raise Refused(code, description)
 

@@ -72,7 +72,7 @@ class Lives:
         await self._jetstream.purge(self._stream, subject)
 
     async def keep_alive(self) -> None:
-        while True:
+        while not self._engine.closed:
             await asyncio.sleep(self._lease * RENEWAL)
             try:
                 await self._renew()

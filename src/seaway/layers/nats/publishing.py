@@ -179,6 +179,7 @@ class Publisher:
         count = len(letter.events)
         topic.learn(Standing(sequence, epoch, offset + count - 1, size, seconds))
         topic.places.note(epoch, offset, sequence)
+        self._topics.epochs.see(sequence)
         for at, event in enumerate(letter.events, offset):
             if not event.future.done():
                 event.future.set_result(Position(epoch, at))

@@ -92,7 +92,7 @@ class NatsQueues(Queues):
             follower.used = engine.loop.time()
 
     async def _keep_tidy(self) -> None:
-        while True:
+        while not self._engine.closed:
             await asyncio.sleep(1.0)
             now = self._engine.loop.time()
             for channel, follower in list(self._followers.items()):

@@ -70,7 +70,7 @@ class Places:
 class Topic:
     """One topic as this process knows it."""
 
-    __slots__ = ("_heard", "_standing", "name", "places", "subject")
+    __slots__ = ("_heard", "_standing", "_used", "name", "places", "subject")
 
     def __init__(self, name: str, subject: str) -> None:
         self.name = name
@@ -78,6 +78,7 @@ class Topic:
         self.places = Places()
         self._standing: Standing | None = None
         self._heard: tuple[int, Events] | None = None
+        self._used = False
 
     @property
     def standing(self) -> Standing | None:
@@ -92,14 +93,21 @@ class Topic:
 
     @standing.setter
     def standing(self, standing: Standing | None) -> None:
+        self._used = self.used or (standing is not None and standing.sequence > 0)
         self._standing = standing
         self._heard = None
 
     def learn(self, standing: Standing) -> None:
         """What was stored; older news are dropped."""
+        self._used = True
         before = self._standing
         if before is None or standing.sequence >= before.sequence:
             self._standing = standing
+
+    @property
+    def used(self) -> bool:
+        """Whether it had a message once."""
+        return self._used or self._heard is not None
 
     def hear(self, sequence: int, heard: Events) -> None:
         """What was told of a watched topic, to be looked at when it is needed."""
@@ -120,7 +128,7 @@ class Topics:
     ) -> None:
         self._engine = engine
         self._jetstream = jetstream
-        self._epochs = epochs
+        self.epochs = epochs
         self.stream = stream
         self._subjects = subjects
         self._topics: dict[str, Topic] = {}
@@ -149,27 +157,29 @@ class Topics:
 
     async def _standing(self, topic: Topic, last: Stored | None) -> Standing:
         if last is None:
-            return Standing(0, self._epochs.fresh(), 0)
+            if topic.used:
+                await self.epochs.refresh()  # its stream may be another one by now
+            return Standing(0, self.epochs.fresh(), 0)
         found = events.parse(last.header, len(last.data))
         if found is None:
             return await self._behind_corruption(topic, last)
-        if not self._epochs.known(found.epoch):
-            await self._epochs.refresh()
-            if not self._epochs.known(found.epoch):
-                return Standing(last.sequence, self._epochs.fresh(), 0)
+        if not self.epochs.known(found.epoch):
+            await self.epochs.refresh()
+            if not self.epochs.known(found.epoch):
+                return Standing(last.sequence, self.epochs.fresh(), 0)
         topic.places.note(found.epoch, found.offset, last.sequence)
         return Standing(last.sequence, found.epoch, found.last, found.size, found.seconds)
 
     async def _behind_corruption(self, topic: Topic, last: Stored) -> Standing:
         """The last message is not ours: the last that is says where the topic stands."""
         self._engine.flaw(f"The stream of {topic.name}")
-        best = Standing(last.sequence, self._epochs.fresh(), 0)
+        best = Standing(last.sequence, self.epochs.fresh(), 0)
         start = 1
         while start <= last.sequence:
             batch = await self._jetstream.batch(self.stream, topic.subject, start, 200)
             for stored in batch.messages:
                 found = events.parse(stored.header, len(stored.data))
-                if found is not None and self._epochs.known(found.epoch):
+                if found is not None and self.epochs.known(found.epoch):
                     best = Standing(
                         last.sequence, found.epoch, found.last, found.size, found.seconds
                     )

@@ -34,10 +34,11 @@ AT_ONCE = 100
 class Watch:
     """One watched topic. ``told_at``: the last sequence that was told or looked up."""
 
-    __slots__ = ("_early", "_receiver", "epoch", "offset", "sid", "steady", "told_at", "topic")
+    __slots__ = ("_early", "_epochs", "_receiver", "epoch", "offset", "sid", "steady", "told_at", "topic")
 
-    def __init__(self, topic: Topic, receiver: Receiver) -> None:
+    def __init__(self, topic: Topic, receiver: Receiver, epochs: Epochs) -> None:
         self.topic = topic
+        self._epochs = epochs
         self._receiver = receiver
         self._early: list[tuple[int, list[Publication]]] = []
         self.sid = 0
@@ -63,6 +64,7 @@ class Watch:
         if found is None:
             return  # who reads counts it
         sequence = headers.number(message.header, headers.SEQUENCE)
+        self._epochs.see(sequence)
         self.topic.hear(sequence, found)
         publications = found.publications(message.data)
         if self.steady:
@@ -122,7 +124,7 @@ class Watches:
 
     async def add(self, topic: str, receiver: Receiver) -> Position:
         engine = self._engine
-        watch = Watch(self._topics.get(topic), receiver)
+        watch = Watch(self._topics.get(topic), receiver, self._epochs)
         self._watches[topic] = watch
         watch.sid = engine.subscribe(self._subjects.news(topic), watch.told)
         try:
@@ -159,7 +161,7 @@ class Watches:
 
     async def keep_checking(self) -> None:
         """Every few seconds, see whether something was stored that was not told."""
-        while True:
+        while not self._engine.closed:
             await asyncio.sleep(CHECK_SECONDS)
             try:
                 await self._check()
