@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -31,19 +33,32 @@ async def refusal(url: str) -> str:
     return words
 
 
-async def greeted_by(**info: object) -> str:
-    """What starting says when a server says this of itself."""
+@asynccontextmanager
+async def server_that_says(line: bytes) -> AsyncIterator[str]:
+    """The address of something that says one line and then listens."""
+    writers: list[asyncio.StreamWriter] = []
 
     async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"INFO " + json.dumps(info).encode() + b"\r\n")
-        await reader.read()
-        writer.close()
+        writers.append(writer)
+        writer.write(line + b"\r\n")
+        with suppress(OSError):
+            await reader.read()
 
     server = await asyncio.start_server(greet, "127.0.0.1", 0)
     try:
-        return await refusal(f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}?timeout=1")
+        yield f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}?timeout=0.5"
     finally:
         server.close()
+        for writer in writers:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+
+async def greeted_by(**info: object) -> str:
+    """What starting says when a server says this of itself."""
+    async with server_that_says(b"INFO " + json.dumps(info).encode()) as url:
+        return await refusal(url)
 
 
 async def test_nobody_there() -> None:
@@ -59,15 +74,8 @@ async def test_too_old() -> None:
 
 
 async def test_something_else_listens() -> None:
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"220 mail.example ESMTP\r\n")
-        await reader.read()
-        writer.close()
-
-    server = await asyncio.start_server(talk, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    assert "protocol of NATS" in await refusal(f"nats://127.0.0.1:{port}?timeout=0.3")
-    server.close()
+    async with server_that_says(b"220 mail.example ESMTP") as url:
+        assert "protocol of NATS" in await refusal(url)
 
 
 async def test_it_wants_tls() -> None:

@@ -83,7 +83,9 @@ class _Letter:
     def fail(self, error: LayerError) -> None:
         for event in self.events:
             if not event.future.done():
-                event.future.set_exception(type(error)(str(error)))
+                # One of its own for each: their tracebacks differ.
+                kind = LayerUnavailable if isinstance(error, LayerUnavailable) else LayerError
+                event.future.set_exception(kind(str(error)))
 
 
 class _Line:
