@@ -4,9 +4,11 @@
 PYTHON  ?= python3
 PORT    ?= 8000
 WORKERS ?= 2
+JOBS    ?= 4
 ONLY    ?=
 KIND    ?= reload
 SECONDS ?= 30
+ENGINE  ?=
 ARGS    ?=
 
 VENV   := .venv
@@ -29,8 +31,8 @@ demo: $(STAMPS)/base ## run the seat map (PORT=8000 WORKERS=2)
 	@cd examples/seatmap && exec ../../$(BIN)/seaway serve config.asgi:application \
 		--bind 127.0.0.1:$(PORT) --workers $(WORKERS)
 
-test: $(STAMPS)/test node-modules ## run the tests (ARGS="tests/docs -x" narrows them)
-	$(BIN)/python -m pytest $(ARGS)
+test: $(STAMPS)/test node-modules ## run the tests (JOBS=4 at a time; ARGS="tests/docs -x" narrows them)
+	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 lint: $(STAMPS)/lint $(STAMPS)/test ## ruff, mypy --strict and the import order
 	$(BIN)/ruff check .
@@ -45,8 +47,8 @@ docs: $(STAMPS)/docs ## build the documentation into docs/_build/html
 bench: $(STAMPS)/bench ## measure, beside other servers (ONLY=fanout, memory or echo)
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
-soak: $(STAMPS)/test ## reload under load, every answer counted (KIND=reload SECONDS=30)
-	$(BIN)/python -m soak --kind $(KIND) --seconds $(SECONDS) $(ARGS)
+soak: $(STAMPS)/test ## faults under load, everything counted (KIND=reload, or ENGINE=redis SECONDS=60)
+	$(BIN)/python -m soak --kind $(KIND) --seconds $(SECONDS) $(if $(ENGINE),--engine $(ENGINE)) $(ARGS)
 
 clean: ## remove what the other verbs made
 	rm -rf $(VENV) docs/_build build dist benchmarks/build $(CLIENT)/node_modules \

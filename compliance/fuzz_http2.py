@@ -32,8 +32,6 @@ from seaway.protocol.events import (
     Event,
     InterimResponse,
     RequestReceived,
-    ResponseData,
-    ResponseStarted,
     StreamReset,
     ViolationReceived,
     WindowOpened,
@@ -82,8 +80,7 @@ def conversation(pieces: list[bytes], *, answer: bool) -> list[Event]:
 
 def _answer(connection: Http2Connection, stream: int) -> None:
     connection.send(InterimResponse(stream, 103, [(b"link", b"<a>")]))
-    head = connection.begin(ResponseStarted(stream, 200, []))
-    connection.respond(head, ResponseData(stream, b"hello", ended=True))
+    connection.answer(stream, 200, [], b"hello", True)
 
 
 def _note(events: list[Event], event: Event) -> None:

@@ -4,6 +4,8 @@ How to run, from the repository's root, with seaway and hpack installed::
 
     python -m compliance.http2                # starts Seaway itself
     python -m compliance.http2 --port 8000    # any server in the clear, by prior knowledge
+    python -m compliance.http2 --tls --port 8443         # any server, by ALPN
+    python -m compliance.http2 --pace 5       # each frame by itself, so many milliseconds apart
 
 One line for each case that fails; the exit status is 1 if there is one.
 """
@@ -12,14 +14,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import socket
 import sys
-import threading
-from collections.abc import Iterator
 from typing import Any
 
 from compliance.http2_cases import CASES, Case
 from compliance.http2_frames import connect
+from compliance.server import certificate, seaway
 
 #: Seconds without a word after which the server is taken to say no more.
 SILENCE = 2.0
@@ -31,9 +31,11 @@ async def hello(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"hello"})
 
 
-def check(case: Case, host: str, port: int) -> str:
+def check(case: Case, host: str, port: int, *, tls: bool = False, pace: float = 0.0) -> str:
     """What is wrong, or ""."""
-    peer = connect(host, port, SILENCE)
+    peer = connect(host, port, SILENCE, tls=tls)
+    # A flood has to arrive faster than its allowance grows.
+    peer.pace = 0.0 if "flood" in case.text or case.text == "rapid reset" else pace
     try:
         if case.greeted:
             peer.greet()
@@ -45,44 +47,25 @@ def check(case: Case, host: str, port: int) -> str:
     return ""
 
 
-@contextlib.contextmanager
-def seaway() -> Iterator[int]:
-    """Seaway in a thread; its port."""
-    from seaway.server.application import Announcement
-    from seaway.server.config import ServerConfig
-    from seaway.server.run import Runner
-
-    started = threading.Event()
-    announced: list[Announcement] = []
-
-    def announce(announcement: Announcement) -> None:
-        announced.append(announcement)
-        started.set()
-
-    config = ServerConfig(bind=("127.0.0.1:0",), lifespan="off", drain_timeout=1.0)
-    runner = Runner(hello, config, announce=announce)
-    thread = threading.Thread(target=runner.run, daemon=True)
-    thread.start()
-    if not started.wait(10):
-        raise SystemExit("The server does not start.")
-    yield int(announced[0].urls[0].rpartition(":")[2])
-    runner.stop()
-    thread.join(10)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m compliance.http2")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, help="default: a server is started")
     parser.add_argument("--only", default="", help="cases whose name has this in it")
+    parser.add_argument("--tls", action="store_true", help="HTTP/2 by ALPN")
+    parser.add_argument("--pace", type=float, default=0, help="milliseconds between frames")
     options = parser.parse_args()
     chosen = [case for case in CASES if options.only in str(case)]
-    with contextlib.nullcontext(options.port) if options.port else seaway() as port:
-        with contextlib.suppress(OSError), socket.create_connection((options.host, port), 1):
-            pass
-        wrong = [(case, found) for case in chosen if (found := check(case, options.host, port))]
-    for case, found in wrong:
-        sys.stdout.write(f"{case}: {found}\n")
+    how = {"tls": options.tls, "pace": options.pace / 1000}
+    with contextlib.ExitStack() as stack:
+        port = options.port
+        if port is None:
+            own = {"certfile": stack.enter_context(certificate())} if options.tls else {}
+            port = stack.enter_context(seaway(hello, **own))
+        found = ((case, check(case, options.host, port, **how)) for case in chosen)
+        wrong = [(case, fault) for case, fault in found if fault]
+    for case, fault in wrong:
+        sys.stdout.write(f"{case}: {fault}\n")
     sys.stdout.write(f"{len(chosen) - len(wrong)} of {len(chosen)} cases\n")
     return 1 if wrong else 0
 

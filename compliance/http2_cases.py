@@ -197,7 +197,14 @@ def _in_pieces(peer: Peer) -> None:
     served(peer)
 
 
+def _no_preface(peer: Peer) -> None:
+    # No request of HTTP/1.1 either: an unknown method, and no version.
+    peer.send(b"INVALID CONNECTION PREFACE\r\n\r\n")
+    connection_error(peer, PROTOCOL_ERROR)
+
+
 case("3.4", "a wrong preface", _wrong_preface, greeted=False)
+case("3.4", "words in the preface's place", _no_preface, greeted=False)
 case("3.4", "a preface without SETTINGS", _no_settings, greeted=False)
 case("3.4", "the server's first frame is SETTINGS", _first_frame, greeted=False)
 case("3.4", "preface and request, byte for byte", _in_pieces, greeted=False)
@@ -231,6 +238,12 @@ fatal(
     "4.3",
     "a header block that does not decompress",
     frame(HEADERS, END_HEADERS | END_STREAM, 1, _HUFFMAN_NAME + b"\x84\x49\x50\x9f\xff"),
+    codes=(COMPRESSION_ERROR,),
+)
+fatal(
+    "4.3",
+    "a header block that ends inside a literal",
+    frame(HEADERS, END_HEADERS | END_STREAM, 1, b"\x40"),
     codes=(COMPRESSION_ERROR,),
 )
 fatal(
@@ -312,6 +325,19 @@ def _closed(text: str, *frames: bytes, codes: tuple[int, ...] = ()) -> None:
     case("5.1", f"closed: {text}", run)
 
 
+def _half_closed(text: str, *frames: bytes) -> None:
+    """Frames for a stream whose response waits for its window: it comes once that opens."""
+
+    def run(peer: Peer) -> None:
+        peer.send(settings((INITIAL_WINDOW, 0)), headers(1), *frames, window_update(1, 1))
+        assert len(peer.until(lambda each: each.kind == DATA)[-1].payload) == 1
+
+    case("5.1", f"half-closed, without a window: {text}", run)
+
+
+_half_closed("WINDOW_UPDATE")
+_half_closed("PRIORITY", priority(1, 0, 255))
+
 _closed("DATA", data(1, b"x", end=True), codes=(STREAM_CLOSED,))
 _closed("HEADERS", headers(1), codes=(STREAM_CLOSED,))
 _closed(
@@ -321,6 +347,7 @@ _closed(
 )
 _closed("PRIORITY", priority(1, 0))
 _closed("WINDOW_UPDATE", window_update(1, 2))
+_closed("a large WINDOW_UPDATE", window_update(1, (1 << 31) - 1), window_update(1, (1 << 31) - 1))
 _closed("RST_STREAM", rst_stream(1))
 
 fatal("5.1.1", "an even stream", headers(2), codes=(PROTOCOL_ERROR,))
@@ -337,7 +364,16 @@ def _too_many(peer: Peer) -> None:
     assert found.code in {REFUSED_STREAM, PROTOCOL_ERROR}
 
 
+def _too_many_blocked(peer: Peer) -> None:
+    peer.send(PREFACE, settings((INITIAL_WINDOW, 0)))
+    found = peer.until(lambda each: each.kind == SETTINGS and not each.flags & ACK)[-1]
+    count = dict(struct.iter_unpack(">HI", found.payload))[MAX_CONCURRENT]
+    peer.send(frame(SETTINGS, ACK), *(headers(n) for n in range(1, 2 * count + 2, 2)))
+    stream_error(peer, 2 * count + 1, REFUSED_STREAM, PROTOCOL_ERROR)
+
+
 case("5.1.2", "more streams than SETTINGS_MAX_CONCURRENT_STREAMS", _too_many)
+case("5.1.2", "one stream more, whose responses all wait", _too_many_blocked, greeted=False)
 fine(
     "5.3",
     "HEADERS with a priority",
@@ -428,6 +464,22 @@ refused(
     frame(PRIORITY, 0, 1, b"1234"),
     codes=(FRAME_SIZE_ERROR,),
 )
+refused(
+    "6.3",
+    "PRIORITY of another length than 5 behind the request",
+    headers(1),
+    frame(PRIORITY, 0, 1, b"\x80\0\0\1"),
+    codes=(FRAME_SIZE_ERROR,),
+)
+fine("6.3", "PRIORITY with a dependency", priority(3, 1, 0), headers(1), stream=1)
+fine("6.3", "exclusive PRIORITY", priority(1, 1 << 31, 0), headers(1), stream=1)
+fatal(
+    "6.4",
+    "RST_STREAM of another length than 4 behind the request",
+    headers(1),
+    frame(RST_STREAM, 0, 1, b"123"),
+    codes=(FRAME_SIZE_ERROR,),
+)
 fatal("6.4", "RST_STREAM on stream 0", rst_stream(0), codes=(PROTOCOL_ERROR,))
 fatal(
     "6.4",
@@ -456,6 +508,14 @@ fatal(
 fatal("6.5.2", "MAX_FRAME_SIZE too small", settings((MAX_FRAME, 16383)), codes=(PROTOCOL_ERROR,))
 fatal("6.5.2", "MAX_FRAME_SIZE too large", settings((MAX_FRAME, 1 << 24)), codes=(PROTOCOL_ERROR,))
 fine("6.5.2", "an unknown setting", settings((0xFF, 1)))
+fine(
+    "6.5.2",
+    "all settings",
+    settings((1, 4096), (ENABLE_PUSH, 1), (MAX_CONCURRENT, 100), (INITIAL_WINDOW, 65535)),
+    settings((MAX_FRAME, 16384), (6, 100)),
+    headers(1),
+    stream=1,
+)
 
 
 def _settings_in_order(peer: Peer) -> None:
@@ -501,6 +561,14 @@ def _goaway_unknown(peer: Peer) -> None:
         assert found.kind != GOAWAY or not found.code
 
 
+def _goaway(peer: Peer) -> None:
+    peer.send(frame(GOAWAY, 0, 0, struct.pack(">II", 0, 0) + b"bye"), frame(PING, 0, 0, bytes(8)))
+    while (found := peer.next()) is not None and found.kind != PING:
+        assert found.kind != GOAWAY or not found.code
+    assert (found is not None and found.flags & ACK) or peer.closed
+
+
+case("6.8", "GOAWAY", _goaway)
 case("7", "GOAWAY with an unknown code", _goaway_unknown)
 fine("7", "RST_STREAM with an unknown code", headers(1), rst_stream(1, 0xFF))
 refused(
@@ -524,14 +592,29 @@ fatal(
     window_update(0, (1 << 31) - 1),
     codes=(FLOW_CONTROL_ERROR,),
 )
-refused(
-    "6.9.1",
-    "a stream's window over the maximum",
+
+
+def _wide(text: str, *frames: bytes) -> None:
+    """Too wide a window of one stream is that stream's affair: no GOAWAY."""
+
+    def run(peer: Peer) -> None:
+        peer.send(*frames)
+        found = peer.until(lambda each: each.kind in {RST_STREAM, GOAWAY})[-1]
+        assert (found.kind, found.stream, found.code) == (RST_STREAM, 1, FLOW_CONTROL_ERROR)
+        alive(peer)
+
+    case("6.9.1", f"a stream's window over the maximum {text}", run)
+
+
+_wide("at once", headers(1, POST, end=False), window_update(1, (1 << 31) - 1))
+_wide(
+    "by two updates",
     headers(1, POST, end=False),
+    window_update(1, (1 << 30) - 1),
     window_update(1, (1 << 31) - 1),
     window_update(1, (1 << 31) - 1),
-    codes=(FLOW_CONTROL_ERROR,),
 )
+fine("6.9.1", "a wide window", headers(1), window_update(1, (1 << 31) - 1 - 65535), stream=1)
 
 
 def _one_byte_window(peer: Peer) -> None:
@@ -556,6 +639,15 @@ def _negative_window(peer: Peer) -> None:
 case("6.9.1", "no more DATA than the window allows", _one_byte_window)
 case("6.9.2", "INITIAL_WINDOW_SIZE changes open streams' windows", _changed_window)
 case("6.9.2", "a window may become negative", _negative_window)
+_BLOCK = block(GET)
+fine(
+    "6.10",
+    "a header block cut inside its fields",
+    frame(HEADERS, END_STREAM, 1, _BLOCK[:5]),
+    frame(CONTINUATION, 0, 1, _BLOCK[5:10]),
+    frame(CONTINUATION, END_HEADERS, 1, _BLOCK[10:]),
+    stream=1,
+)
 fine(
     "6.10",
     "CONTINUATION frames",
@@ -584,6 +676,14 @@ fatal(
     "CONTINUATION behind END_HEADERS",
     headers(1, POST, end=False),
     frame(CONTINUATION, END_HEADERS, 1, b""),
+    codes=(PROTOCOL_ERROR,),
+)
+fatal(
+    "6.10",
+    "CONTINUATION behind a CONTINUATION with END_HEADERS",
+    headers(1, flags=0),
+    frame(CONTINUATION, END_HEADERS, 1, block((("a", "b"),))),
+    frame(CONTINUATION, END_HEADERS, 1, block((("a", "b"),))),
     codes=(PROTOCOL_ERROR,),
 )
 fatal(
@@ -631,9 +731,10 @@ for _name, _value in {
     "proxy-connection": "keep-alive",
     "transfer-encoding": "chunked",
     "upgrade": "h2c",
-    "te": "gzip",
+    "te": "trailers, deflate",
 }.items():
     malformed("8.2.2", f"{_name}: {_value}", with_((_name, _value)))
+malformed("8.2.2", "te: gzip", with_(("te", "gzip")))
 fine("8.2.2", "te: trailers", headers(1, with_(("te", "trailers"))), stream=1)
 malformed("8.3", "an unknown pseudo-header", with_((":test", "ok")))
 malformed("8.3", "a response's pseudo-header", with_((":status", "200")))
@@ -645,10 +746,27 @@ refused(
     headers(1, ((":method", "GET"),)),
     codes=(PROTOCOL_ERROR,),
 )
+refused(
+    "8.3",
+    "a pseudo-header in a second HEADERS without END_STREAM",
+    headers(1, POST, end=False),
+    data(1, b"test"),
+    headers(1, ((":method", "POST"),), end=False),
+    codes=(PROTOCOL_ERROR,),
+)
 for _missing in (":method", ":scheme", ":path"):
     malformed("8.3.1", f"no {_missing}", without(_missing))
 for _twice in GET:
     malformed("8.3.1", f"{_twice[0]} twice", (*GET, _twice))
+
+
+def _small_method(peer: Peer) -> None:
+    peer.send(headers(1, replaced(method="get")))
+    assert peer.response(1)[0] in {"400", "405", "501"}
+    alive(peer)
+
+
+case("8.3.1", "a method in small letters is no GET", _small_method)
 malformed("8.3.1", "an empty :path", replaced(path=""))
 malformed("8.3.1", "a :path that is no path", replaced(path="index.html"))
 malformed("8.3.1", "a :path with a fragment", replaced(path="/a#b"))
@@ -791,6 +909,28 @@ hpack(
     "EOS in a Huffman string",
     b"\x82" + _REST + _HUFFMAN_NAME + b"\x87\x49\x51\xff\xff\xff\xfa\x7f",
 )
+hpack(
+    "EOS at the start of a Huffman string",
+    b"\x82" + _REST + _HUFFMAN_NAME[:-1] + b"\x87\xff\xff\xff\xfd\x25\x42\x7f",
+)
+for _hpack_first in b"\x40\x00\x10":
+    for _hpack_text, _hpack_field in (
+        ("indexed name", bytes((_hpack_first | 0xF if _hpack_first != 0x40 else 0x7A,))),
+        ("new name", bytes((_hpack_first,)) + b"\x06x-test"),
+        ("Huffman coded name", bytes((_hpack_first,)) + _HUFFMAN_NAME[1:]),
+    ):
+        # Index 58 is user-agent: all of a prefix of 6 bits, 15 + 43 of one of 4.
+        _hpack_index = b"\x2b" if _hpack_text == "indexed name" and _hpack_first != 0x40 else b""
+        for _hpack_coded, _hpack_value in (
+            ("", b"\x06h2spec"),
+            (", Huffman coded", b"\x84\x9c\x48\xac\xa4"),
+        ):
+            hpack(
+                f"{_hpack_text}, representation {_hpack_first:#04x}{_hpack_coded}",
+                b"\x82" + _REST + _hpack_field + _hpack_index + _hpack_value,
+                good=True,
+            )
+hpack("an indexed field of the static table", b"\x82" + _REST + b"\xba", good=True)
 hpack("a string that is longer than the block", b"\x82" + _REST + b"\x00\x01a\x7fb")
 hpack("an indexed, a literal and a new entry", b"\x82" + _REST + b"\x40\x01a\x01b\xbe", good=True)
 hpack("a never indexed literal", b"\x82" + _REST + b"\x10\x01a\x01b", good=True)

@@ -7,7 +7,9 @@ What must not: expectations (`http2_cases`), the code under test.
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -124,9 +126,16 @@ class Peer:
         self._buffer = b""
         self._decoder = Decoder()
         self.closed = False
+        #: Seconds between two frames; 0: frames that belong together are sent together.
+        self.pace = 0.0
 
     def send(self, *frames: bytes) -> None:
-        self._write(b"".join(frames))
+        if not self.pace:
+            self._write(b"".join(frames))
+            return
+        for each in frames:
+            self._write(each)
+            time.sleep(self.pace)
 
     def greet(self, *pairs: tuple[int, int]) -> dict[int, int]:
         """The preface and both sides' SETTINGS; what the server's say."""
@@ -177,10 +186,21 @@ class Peer:
         return status, b"".join(each.payload for each in mine if each.kind == DATA)
 
 
-def connect(host: str, port: int, timeout: float) -> Peer:
-    """A peer on a TCP connection in the clear; a silence of ``timeout`` seconds is an answer."""
+def connect(host: str, port: int, timeout: float, *, tls: bool = False) -> Peer:
+    """A peer on a TCP connection; a silence of ``timeout`` seconds is an answer.
+
+    :param tls: HTTP/2 by ALPN, of a server whose certificate is not looked at.
+    """
     sock = socket.create_connection((host, port), timeout)
-    return on_socket(sock)
+    return on_socket(_client_context().wrap_socket(sock) if tls else sock)
+
+
+def _client_context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    return context
 
 
 def on_socket(sock: socket.socket) -> Peer:
@@ -192,7 +212,7 @@ def on_socket(sock: socket.socket) -> Peer:
         # The server may have closed already, which is what some cases wait for.
         try:
             sock.sendall(data)
-        except (BrokenPipeError, ConnectionResetError):
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLError):
             return
 
     def read() -> bytes | None:

@@ -15,6 +15,8 @@ import sys
 
 import msgspec
 
+from soak import engine
+from soak.engines import DRIVERS
 from soak.reload import FAULTS, Reload, Settings
 
 KINDS = ("reload",)
@@ -24,6 +26,8 @@ def main() -> int:
     # So that an end from outside, too, ends what was started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options = _options()
+    if options.engine:
+        return _soak_engine(options)
     settings = Settings(
         seconds=options.seconds,
         subscribers=options.subscribers,
@@ -38,10 +42,28 @@ def main() -> int:
     return 1 if any(figures[name] for name in FAULTS) else 0
 
 
+def _soak_engine(options: argparse.Namespace) -> int:
+    settings = engine.Settings(
+        engine=options.engine,
+        seconds=options.seconds,
+        subscribers=options.subscribers,
+        rate=options.rate,
+        tasks=options.tasks,
+        pause=options.pause,
+    )
+    figures = asyncio.run(engine.EngineSoak(settings).run())
+    sys.stdout.write(msgspec.json.encode(figures).decode() + "\n")
+    return 1 if any(figures[name] for name in engine.FAULTS) else 0
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m soak", description=__doc__)
     add = parser.add_argument
     add("--kind", choices=KINDS, default=os.environ.get("KIND") or "reload")
+    add("--engine", choices=DRIVERS, default=os.environ.get("ENGINE") or None)
+    add("--rate", type=float, default=240.0, help="--engine: events a second")
+    add("--tasks", type=float, default=100.0, help="--engine: messages a second to a queue")
+    add("--pause", type=float, default=20.0, help="--engine: seconds that it is stopped for")
     add("--seconds", type=float, default=float(os.environ.get("SECONDS") or 30))
     add("--subscribers", type=int, default=500, help="WebSocket clients that follow one topic")
     add("--requests", type=float, default=200.0, help="HTTP requests a second")

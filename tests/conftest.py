@@ -1,12 +1,20 @@
 """Rules for every test run.
 
-What lives here: on CI (``SEAWAY_NO_SKIP=1``), a skipped browser or Node.js test fails the run.
+What lives here: on CI (``SEAWAY_NO_SKIP=1``), a skipped browser or Node.js test fails the run; and
+communicators wait longer than projects would have it, as machines may be busy.
 What must not: fixtures; they live beside the tests that use them.
 """
 
 import os
 
 import pytest
+
+# The contract of layers fails with the values, as tests do; before anybody imports it.
+pytest.register_assert_rewrite("seaway.testing")
+
+from seaway.testing.application import ApplicationCommunicator  # noqa: E402
+
+ApplicationCommunicator.patience = 10.0
 
 MUST_RUN = ("browser", "node")
 NO_SKIP = bool(os.environ.get("SEAWAY_NO_SKIP"))

@@ -8,6 +8,7 @@ ROOT_URLCONF = "tests.urls"
 STATIC_URL = "static/"
 INSTALLED_APPS = [
     "seaway",
+    "seaway.outbox",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, run_checks  # noqa: A004
 from django.test import override_settings
 
@@ -82,6 +83,29 @@ def test_a_weak_key_is_named_by_its_place_and_not_shown() -> None:
     assert "key 2" in messages[0].msg
     assert "short" not in messages[0].msg
     assert found(seaway={"PUBLISH_KEYS": keys[:1]}) == []
+
+
+def test_an_outbox_needs_a_database_and_its_tables() -> None:
+    message = only(found(seaway={"OUTBOX": ["nowhere"]}))
+    assert message.id == checks.WRONG_OUTBOX
+    assert "DATABASES has no 'nowhere'; it has: default" in message.msg
+    assert found(seaway={"OUTBOX": ["default"]}) == []
+    without = [name for name in settings.INSTALLED_APPS if name != "seaway.outbox"]
+    message = only(found(seaway={"OUTBOX": ["default"]}, INSTALLED_APPS=without))
+    assert message.id == checks.WRONG_OUTBOX
+    assert "manage.py migrate" in str(message.hint)
+
+
+def test_a_channel_layer_that_cannot_be_made() -> None:
+    layers = {
+        "default": {"BACKEND": "seaway.layers.SeawayChannelLayer", "CONFIG": {"LAYER": "local://"}},
+        "typo": {"BACKEND": "seaway.layers.SeawayChanelLayer"},
+    }
+    message = only(found(CHANNEL_LAYERS=layers))
+    assert message.id == checks.WRONG_CHANNEL_LAYER
+    assert "Cannot import BACKEND 'seaway.layers.SeawayChanelLayer' specified for typo" in (
+        message.msg
+    )
 
 
 @pytest.mark.parametrize(

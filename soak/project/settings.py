@@ -13,4 +13,7 @@ MIDDLEWARE = [
 ]
 DATABASES: dict[str, dict[str, str]] = {}
 USE_TZ = True
-SEAWAY = {"LAYER": f"local://{os.environ['SOAK_FOLDER']}"}
+SEAWAY = {
+    "LAYER": os.environ.get("SOAK_LAYER") or f"local://{os.environ['SOAK_FOLDER']}",
+    "NAMESPACE": "soak",
+}

@@ -1,4 +1,4 @@
-"""The one topic that all subscribers follow."""
+"""The topics that subscribers follow."""
 
 from seaway import History, Topic
 
@@ -8,4 +8,14 @@ class Feed(Topic):
     history = History(size=10_000, seconds=600)
 
     async def join(self) -> None:
+        """Everybody may."""
+
+
+class NumberedFeed(Topic):
+    """One of several, published to by processes that know no Django."""
+
+    route = "feed/<int:number>"
+    history = History(size=20_000, seconds=600)
+
+    async def join(self, number: int) -> None:
         """Everybody may."""

@@ -12,8 +12,17 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from seaway.channels.channel import Channel as Channel
+    from seaway.channels.channel import channel as channel
+    from seaway.channels.handlers import Backoff as Backoff
+    from seaway.channels.select import after as after
+    from seaway.channels.select import select as select
     from seaway.exceptions import ActionError as ActionError
+    from seaway.exceptions import ChannelClosed as ChannelClosed
+    from seaway.exceptions import ChannelFull as ChannelFull
     from seaway.exceptions import ConfigurationError as ConfigurationError
+    from seaway.exceptions import EventsMissed as EventsMissed
+    from seaway.exceptions import GiveUp as GiveUp
     from seaway.exceptions import InvalidName as InvalidName
     from seaway.exceptions import LayerUnavailable as LayerUnavailable
     from seaway.exceptions import PayloadTooLarge as PayloadTooLarge
@@ -30,7 +39,13 @@ if TYPE_CHECKING:
 #: Public name → the module that has it.
 _PUBLIC = {
     "ActionError": "seaway.exceptions",
+    "Backoff": "seaway.channels.handlers",
+    "Channel": "seaway.channels.channel",
+    "ChannelClosed": "seaway.exceptions",
+    "ChannelFull": "seaway.exceptions",
     "ConfigurationError": "seaway.exceptions",
+    "EventsMissed": "seaway.exceptions",
+    "GiveUp": "seaway.exceptions",
     "History": "seaway.layers.base",
     "InvalidName": "seaway.exceptions",
     "LayerUnavailable": "seaway.exceptions",
@@ -43,6 +58,9 @@ _PUBLIC = {
     "TopicError": "seaway.exceptions",
     "UnencodablePayload": "seaway.exceptions",
     "action": "seaway.topics.actions",
+    "after": "seaway.channels.select",
+    "channel": "seaway.channels.channel",
+    "select": "seaway.channels.select",
 }
 
 

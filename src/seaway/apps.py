@@ -1,4 +1,4 @@
-"""Django's entry: registers the system checks and finds the ``topics`` module of every app."""
+"""Django's entry: registers the system checks and finds every app's ``topics`` and ``channels``."""
 
 from __future__ import annotations
 
@@ -16,4 +16,4 @@ class SeawayConfig(AppConfig):
 
         for check in CHECKS:
             register(check, "seaway")
-        autodiscover_modules("topics")
+        autodiscover_modules("topics", "channels")

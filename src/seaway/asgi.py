@@ -7,6 +7,7 @@ What must not: how any of them is served.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -14,7 +15,9 @@ import django
 
 from seaway.conf import layer_home, seaway_settings
 from seaway.connections.registry import ConnectionRegistry, Limits
+from seaway.consumers.work import settle
 from seaway.http import get_http_application
+from seaway.outbox.threads import RelayThreads
 from seaway.server.handoff import DRAIN
 from seaway.server.respond import Responder, take_of
 from seaway.transports.fallback import serve_fallback, served_here
@@ -27,6 +30,8 @@ Scope = dict[str, Any]
 
 #: Seconds that leave hooks and requests under way get when the server shuts down.
 DRAIN_SECONDS = 10.0
+#: Seconds that the relays of the outbox get to finish what is under way.
+RELAY_SECONDS = 3.0
 
 
 class Application:
@@ -36,6 +41,7 @@ class Application:
     def __init__(self, http: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
         self._http = http
         self._sessions: Sessions | None = None
+        self._relays: RelayThreads | None = None
         self._introduced = False
         self._serve = {"http": self._serve_http, "websocket": self._serve_websocket}
         self._serve["lifespan"] = self._serve_lifespan
@@ -56,6 +62,13 @@ class Application:
         if self._take is None or scope["type"] != "http" or _path_of_ours(scope) is not None:
             return False
         return self._take(scope, responder)
+
+    def seaway_serves_websocket(self, scope: Scope) -> bool:
+        """Whether a WebSocket is for topics: a `seaway.routing.ProtocolTypeRouter` asks."""
+        return _path(scope) == seaway_settings().PATH
+
+    #: Such a router leaves the lifespan to us.
+    seaway_serves_lifespan = True
 
     async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = _path_of_ours(scope)
@@ -86,6 +99,7 @@ class Application:
             state[DRAIN] = [sessions.drain]
         await send({"type": "lifespan.startup.complete"})
         await receive()  # lifespan.shutdown
+        await settle(DRAIN_SECONDS)
         await self.close()
         await send({"type": "lifespan.shutdown.complete"})
 
@@ -99,15 +113,20 @@ class Application:
             # Another connection may have come first during the await.
             if self._sessions is None:
                 self._sessions = Sessions(ConnectionRegistry(home.hub, limits))
+                self._relays = RelayThreads(settings.OUTBOX)
         return self._sessions
 
     async def close(self) -> None:
         """Finish what connections left to do, then leave the layer."""
         sessions, self._sessions = self._sessions, None
         if sessions is not None:
+            if self._relays is not None:
+                self._relays.end()
             sessions.drain()
             await sessions.registry.drain(DRAIN_SECONDS)
             await sessions.end()
+            if self._relays is not None:
+                await asyncio.to_thread(self._relays.join, RELAY_SECONDS)
             await layer_home().release()
 
 

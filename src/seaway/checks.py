@@ -15,6 +15,8 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's own names
 
 from seaway import conf
+from seaway.channel_layers import channel_layers
+from seaway.exceptions import ConfigurationError
 from seaway.layers.base import History
 from seaway.origin import entry_problem
 from seaway.topics.registry import registry
@@ -25,6 +27,8 @@ WRONG_OPTION = "seaway.E002"
 WRONG_PATH = "seaway.E003"
 WRONG_ORIGIN = "seaway.E004"
 WEAK_KEY = "seaway.E005"
+WRONG_CHANNEL_LAYER = "seaway.E006"
+WRONG_OUTBOX = "seaway.E008"
 WRONG_ROUTE = "seaway.E010"
 DUPLICATE_ROUTE = "seaway.E011"
 WRONG_JOIN = "seaway.E012"
@@ -42,7 +46,7 @@ Check = Callable[..., list[CheckMessage]]
 
 def check_settings(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """E001 unknown option, E002 wrong value, E003 wrong PATH, E004 wrong origin, E005 weak
-    key."""
+    key, E008 wrong outbox."""
     raw = getattr(settings, "SEAWAY", {})
     found: list[CheckMessage] = []
     for problem in conf.problems(raw):
@@ -57,6 +61,7 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Ch
                 message = f"SEAWAY['ALLOWED_ORIGINS']: {entry!r} {reason}."
                 found.append(Error(message, id=WRONG_ORIGIN))
         found.extend(_about_keys(conf.seaway_settings().PUBLISH_KEYS))
+        found.extend(_about_outbox(conf.seaway_settings().OUTBOX))
     return found
 
 
@@ -70,6 +75,31 @@ def _about_keys(keys: Sequence[str]) -> Iterator[CheckMessage]:
                 "spaces, as from secrets.token_urlsafe(32).",
                 id=WEAK_KEY,
             )
+
+
+def _about_outbox(aliases: Sequence[str]) -> Iterator[CheckMessage]:
+    for alias in aliases:
+        if alias not in settings.DATABASES:
+            known = ", ".join(sorted(settings.DATABASES))
+            message = f"SEAWAY['OUTBOX']: DATABASES has no {alias!r}; it has: {known}."
+            yield Error(message, id=WRONG_OUTBOX)
+    if aliases and not apps.is_installed("seaway.outbox"):
+        yield Error(
+            "SEAWAY['OUTBOX'] is set, but its tables are not there.",
+            hint="Add 'seaway.outbox' to INSTALLED_APPS, and run manage.py migrate.",
+            id=WRONG_OUTBOX,
+        )
+
+
+def check_channel_layers(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """E006: an entry of CHANNEL_LAYERS of which no channel layer can be made."""
+    found: list[CheckMessage] = []
+    for alias in channel_layers:
+        try:
+            channel_layers.make_backend(alias)
+        except ConfigurationError as exc:
+            found.append(Error(f"CHANNEL_LAYERS: {exc}.", id=WRONG_CHANNEL_LAYER))
+    return found
 
 
 def check_app_order(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
@@ -167,4 +197,9 @@ def _name(topic: type[Topic]) -> str:
 
 
 #: What `seaway.apps` registers.
-CHECKS: tuple[Check, ...] = (check_settings, check_app_order, check_topics)
+CHECKS: tuple[Check, ...] = (
+    check_settings,
+    check_channel_layers,
+    check_app_order,
+    check_topics,
+)

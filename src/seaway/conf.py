@@ -20,9 +20,10 @@ from django.conf import settings as django_settings
 from django.core.signals import setting_changed
 from msgspec import Meta
 
+from seaway.database import engine_address, named_database
 from seaway.exceptions import ConfigurationError
 from seaway.layers.base import Layer
-from seaway.layers.engines import make_layer
+from seaway.layers.engines import encrypted, make_layer
 from seaway.layers.home import LayerHome
 
 
@@ -37,8 +38,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     LAYER: Annotated[
         str,
         option("""What joins the processes, as a URL. `local://` is a broker process on this machine
-        that the server starts by itself; `memory://` reaches no other process and is for
-        tests."""),
+        that the server starts by itself; `postgres://user:password@host/database` is a PostgreSQL,
+        and `django://default` the one that `DATABASES` has under that name; `memory://` reaches no
+        other process and is for tests."""),
     ] = "local://"
     PATH: Annotated[
         str,
@@ -102,6 +104,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             gt=0,
         ),
     ] = 25.0
+    OUTBOX: Annotated[
+        list[str],
+        option("""Names of databases in `DATABASES` whose transactions keep their events in a table,
+        from which they are relayed after the commit: a process that is killed in between loses
+        none. Needs `"seaway.outbox"` in `INSTALLED_APPS`. Not needed for the database of
+        `LAYER = "django://…"`."""),
+    ] = []
+    ENCRYPTION_KEYS: Annotated[
+        list[str],
+        option("""Secrets with which events, messages and what members say of themselves are
+        encrypted before the engine gets them. The first one encrypts, all of them decrypt: to
+        change it, add the new one at the end everywhere, then move it to the front, and drop the
+        old one when what it encrypted is gone. Needs the extra `seaway[encryption]`. While the list
+        is empty, nothing is encrypted."""),
+    ] = []
     PUBLISH_KEYS: Annotated[
         list[str],
         option("""Secrets with which programs in any language may publish by HTTP POST, as
@@ -170,7 +187,8 @@ def problems(raw: object) -> list[Problem]:
             reason = str(exc)
             if key == "PATH" and isinstance(value, str):
                 reason = _PATH_REASON
-            found.append(Problem(key, f"SEAWAY[{key!r}] is {value!r}: {reason}."))
+            shown = "wrong" if key.endswith("_KEYS") else repr(value)  # secrets stay unsaid
+            found.append(Problem(key, f"SEAWAY[{key!r}] is {shown}: {reason}."))
     return found
 
 
@@ -180,7 +198,7 @@ class _Current:
     settings: Settings | None = None
     home: LayerHome | None = None
     #: The options from which `home` was made.
-    home_of: tuple[str, int, str] | None = None
+    home_of: tuple[str, int, str, tuple[str, ...]] | None = None
     lock = threading.RLock()
 
 
@@ -209,7 +227,7 @@ def layer_home() -> LayerHome:
             home = _Current.home
             if home is None:
                 _Current.home_of = _layer_options()
-                home = _Current.home = LayerHome(_make_layer)
+                home = _Current.home = LayerHome(make_layer_of_settings)
     return home
 
 
@@ -221,16 +239,27 @@ def close_layer_home() -> None:
         home.close()
 
 
-def _layer_options() -> tuple[str, int, str]:
+def _layer_options() -> tuple[str, int, str, tuple[str, ...]]:
     options = seaway_settings()
-    return options.LAYER, options.MAX_EVENT_BYTES, options.NAMESPACE
+    keys = tuple(options.ENCRYPTION_KEYS)
+    return options.LAYER, options.MAX_EVENT_BYTES, options.NAMESPACE, keys
 
 
-def _make_layer() -> Layer:
-    url, max_data, namespace = _layer_options()
-    layer = make_layer(url, namespace=namespace, place=place())
+def make_layer_of_settings() -> Layer:
+    """A layer as the settings say, not yet started, apart from the process's own."""
+    url, max_data, namespace, keys = _layer_options()
+    layer = make_layer(engine_address(url), namespace=namespace, place=place())
+    if keys:
+        layer = encrypted(layer, keys)
     layer.max_data = max_data
     return layer
+
+
+def namespace_within(alias: str) -> str | None:
+    """The schema for events that are published inside transactions of this database, where that is
+    the layer's own; None elsewhere."""
+    options = seaway_settings()
+    return options.NAMESPACE if named_database(options.LAYER) == alias else None
 
 
 def place() -> str:

@@ -7,17 +7,27 @@ The tree; each class says whose fault it is::
 
     SeawayError
     ├── ConfigurationError      the operator: a setting, an address, a missing file
+    │   └── InvalidChannelLayerError  a consumer's layer is not configured, or lacks groups
     ├── SyncCallInLoop          the caller: a synchronous call where an event loop is running
     ├── ResponseError           the application: a response that HTTP cannot carry
     ├── ProtocolError           the peer: bytes that break a protocol
     │   └── BadMessage          the peer: a well-framed message that its dialect does not know
+    ├── GiveUp                  a handler: this message is hopeless, make it a dead letter
+    ├── TimeLimitExceeded       a handler that ran longer than its timeout
     ├── LayerError              the layer
     │   ├── LayerUnavailable    the engine cannot be reached in time
     │   ├── InvalidName         the caller: a topic, channel or member name that is not legal
+    │   ├── EventsMissed        nobody: a follower was cut off longer than the history reaches
     │   ├── ChannelFull         the sender: as many messages wait as the channel may hold
     │   ├── ChannelClosed       the sender or receiver: the channel was closed
+    │   ├── NotThisProcess      the receiver: the channel lives in another process
     │   ├── UnencodablePayload  the publisher: a payload that JSON cannot carry
     │   └── PayloadTooLarge     the publisher: a payload over the limit
+    ├── StopConsumer            a consumer says that it has ended
+    ├── AcceptConnection        a consumer accepts, from anywhere inside ``connect``
+    ├── DenyConnection          a consumer refuses, from anywhere inside ``connect``
+    ├── RequestAborted          the peer: gone before its request was whole
+    │   └── RequestTimeout      the peer: too slow with its request
     └── TopicError              answered to the client as ``code`` and ``message``
         ├── UnknownTopic        no route leads to this name
         ├── NotJoined           a call or a leave for a topic that was not joined
@@ -43,6 +53,10 @@ class SeawayError(Exception):
 
 class ConfigurationError(SeawayError):
     """The operator's fault. The message is one line, fit to be shown without a traceback."""
+
+
+class InvalidChannelLayerError(ConfigurationError, ValueError):
+    """A consumer needs a channel layer that is not configured, or groups that it has not got."""
 
 
 class SyncCallInLoop(SeawayError, RuntimeError):
@@ -78,6 +92,15 @@ class BadMessage(ProtocolError):
         super().__init__(reason, close_code=CloseCode.BAD_MESSAGE)
 
 
+class GiveUp(SeawayError):
+    """Raise it in a handler for a message that will never succeed: it becomes a dead letter, with
+    what you say as its reason, and is not tried again."""
+
+
+class TimeLimitExceeded(SeawayError):
+    """Raised in a handler that ran longer than its ``timeout``; its message is tried again."""
+
+
 class LayerError(SeawayError):
     """The layer could not do what it was asked to do."""
 
@@ -90,6 +113,11 @@ class InvalidName(LayerError, ValueError):
     """A topic, channel or member name that is not legal. The message says what is."""
 
 
+class EventsMissed(LayerError):
+    """A follower missed events that cannot be read any more: what it built on them is to be built
+    anew. Following goes on."""
+
+
 class ChannelFull(LayerError):
     """The channel holds as many messages as it may. Nothing was sent; the sender may wait."""
 
@@ -98,12 +126,42 @@ class ChannelClosed(LayerError):
     """The channel was closed: nothing more can be sent, and all that was sent is received."""
 
 
+class NotThisProcess(LayerError, AssertionError):
+    """The caller receives from a channel that lives in another process, which alone can."""
+
+
 class UnencodablePayload(LayerError, TypeError):
-    """The publisher's payload has a value that JSON cannot carry. Nothing was published."""
+    """The payload has a value that JSON, or MessagePack in a channel layer, cannot carry.
+
+    Nothing was published."""
 
 
 class PayloadTooLarge(LayerError, ValueError):
     """The publisher's payload is over the limit. Nothing was published."""
+
+
+#: The Channels API's name for it.
+MessageTooLarge = PayloadTooLarge
+
+
+class StopConsumer(SeawayError):
+    """Raise it in a consumer's handler when the consumer has ended. Not an error."""
+
+
+class AcceptConnection(SeawayError):
+    """Raise it inside ``connect`` to accept the connection. Not an error."""
+
+
+class DenyConnection(SeawayError):
+    """Raise it inside ``connect`` to refuse the connection. Not an error."""
+
+
+class RequestAborted(SeawayError):
+    """The client has gone before its request was whole."""
+
+
+class RequestTimeout(RequestAborted):
+    """The client was too slow with its request."""
 
 
 class TopicError(SeawayError):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from seaway.dialects.base import Call, Heartbeat, Join, Leave, Request, framed
 from seaway.dialects.seaway import DIALECT
 from seaway.exceptions import ActionError, BadMessage, reconnects_after
-from seaway.layers.base import Position, PresenceChange, Publication
+from seaway.layers.base import Headcount, Position, PresenceChange, Publication
 
 VECTORS = json.loads(
     (Path(__file__).parent.parent / "vectors" / "protocol-v1.json").read_text(encoding="utf-8")
@@ -86,8 +86,12 @@ def _encode_joined(message: dict[str, Any]) -> bytes:
         _positions(message),
         message["recovered"],
         _json(message["data"]),
-        _members(message),
+        _headcount(message["headcount"]) if "headcount" in message else _members(message),
     )
+
+
+def _headcount(message: dict[str, Any]) -> Headcount:
+    return Headcount(message["members"], message["people"])
 
 
 def _encode_error(message: dict[str, Any]) -> bytes:
@@ -119,6 +123,7 @@ ENCODERS: dict[str, Callable[[dict[str, Any]], bytes | None]] = {
     "event": _encode_event,
     "gap": lambda message: DIALECT.gap(message["topic"]),
     "presence": _encode_presence,
+    "headcount": lambda message: DIALECT.headcount(message["topic"], _headcount(message)),
     "pong": lambda message: DIALECT.heartbeat(),
 }
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from django.core.management import get_commands, load_command_class
 from websockets.sync.client import connect
 
 from seaway.conf import seaway_settings
@@ -94,6 +95,18 @@ def test_the_samples_of_a_page_run(page: Path, project: Path, tmp_path: Path) ->
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_tests_of_the_testing_page_pass(project: Path, tmp_path: Path) -> None:
+    home = tmp_path / "project"
+    shutil.copytree(project, home)
+    reader = Reader(home, serves=False)
+    for block in blocks(DOCS / "how-to" / "testing.md"):
+        if block.caption:
+            reader.save(block)
+    reader.type(
+        Command("python manage.py test chat.test_echo", ["Ran 2 tests", "OK"]), "testing.md"
+    )
 
 
 def test_the_echo_of_the_server_page_echoes(tmp_path: Path) -> None:
@@ -184,6 +197,11 @@ def test_commands_exist(line: str) -> None:
         options = [word for word in words if word.startswith("--")]
         assert done.returncode == 0, done.stderr
         assert [option for option in options if option not in done.stdout] == []
+    elif words[:2] == ["python", "manage.py"]:
+        command = load_command_class(get_commands()[words[2]], words[2])
+        parser = command.create_parser("manage.py", words[2])
+        options = [word for word in words if word.startswith("--")]
+        assert [option for option in options if option not in parser.format_help()] == []
     elif words[0] == "curl":
         path = urlsplit(words[-1]).path
         assert served_here(path.removeprefix(seaway_settings().PATH))

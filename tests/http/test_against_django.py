@@ -46,7 +46,15 @@ def test_a_request_is_made_as_django_makes_it(path: str, root: str, **fields: An
     ours: Any = Request(scope, io.BytesIO(b""))
     assert ours.META == theirs.META
     assert set(vars(ours)) == set(vars(theirs))
-    for name in ("path", "path_info", "script_name", "method", "content_type", "encoding"):
+    for name in (
+        "path",
+        "path_info",
+        "script_name",
+        "method",
+        "content_type",
+        "content_params",
+        "encoding",
+    ):
         assert getattr(ours, name) == getattr(theirs, name), name
 
 

@@ -26,20 +26,31 @@ def test_local_in_a_directory(tmp_path: Path) -> None:
     assert str(tmp_path) in layer.describe()
 
 
+@pytest.mark.parametrize("level", ["1", "full"])
+def test_local_that_outlives_its_broker(tmp_path: Path, level: str) -> None:
+    layer = make_layer(f"local://{tmp_path}?durable={level}", namespace="seaway", place="shop")
+    assert "durable" in layer.describe()
+
+
 @pytest.mark.parametrize(
     ("url", "told"),
     [
-        ("memroy://", r"'memroy'\. Did you mean memory://\? Known: local://, memory://"),
+        ("memroy://", r"'memroy'\. Did you mean memory://\? Known: .*local://, memory://"),
         ("memory", r"'memory'\. Did you mean memory://\?"),
         ("memory:", r"Did you mean memory://\?"),
-        ("amqp://guest:secret@host", r"'amqp'\. Known: local://, memory://"),
-        ("", r"Known: local://, memory://"),
+        ("amqp://guest:secret@host", r"'amqp'\. Known: .*local://, memory://"),
+        ("", r"Known: .*local://, memory://"),
         ("memory://host", "has no host"),
         ("memory:///path", "takes no path"),
         ("memory://?size=3", "takes no options"),
+        ("local://?durable=maybe", "durable is 1 or full"),
+        ("local://?durable=", "durable is 1 or full"),
+        ("local://?size=3", "the only option of local:// is durable"),
         ("local://run/shop", r"has no host\. Did you mean local:///run/shop\?"),
-        ("local:///run/shop?x=1", "takes no options"),
+        ("local:///run/shop?x=1", "local:///run/shop.x=1: the only option of local:// is durable"),
+        ("local:///run/shop#x", "the only option"),
         ("local://[", "not an address"),
+        ("redis://:secret[@host", "not an address"),
     ],
 )
 def test_a_wrong_address_is_the_operators_to_correct(url: str, told: str) -> None:

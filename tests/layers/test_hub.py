@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from seaway.exceptions import LayerUnavailable
-from seaway.layers import fanout
-from seaway.layers.base import Gap, History, Page, Position, PresenceChange, Publication
+from seaway.layers import fanout, presence_fanout
+from seaway.layers.base import Gap, Headcount, History, Page, Position, PresenceChange, Publication
 from seaway.layers.hub import Hub
 from seaway.layers.memory import MemoryLayer
 from seaway.layers.store import Store
@@ -39,6 +39,9 @@ class Words:
 
     def members(self, topic: str, members: Sequence[bytes]) -> bytes:
         return b"=%b " % b",".join(sorted(members))
+
+    def headcount(self, topic: str, count: Headcount) -> bytes:
+        return b"#%d/%d " % (count.members, count.people)
 
 
 class Outlet:
@@ -505,3 +508,51 @@ async def test_a_layer_that_does_not_answer_refuses_the_subscription(hall: Hall)
     with pytest.raises(LayerUnavailable):
         await hub.subscribe(TOPIC, Outlet(), hall.words, replayable=True)
     await hub.close()
+
+
+# Counts instead of lists -------------------------------------------------------------------------
+
+
+async def counting(hall: Hall, outlet: Outlet) -> Subscription:
+    subscription = await hall.hub.subscribe(
+        TOPIC, outlet, hall.words, replayable=True, counted=True
+    )
+    hall.hub.activate(subscription)
+    return subscription
+
+
+async def test_a_crowd_that_comes_is_one_number(
+    hall: Hall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presence_fanout, "COUNT_SECONDS", 0.1)
+    outlets = [Outlet() for _ in range(3)]
+    for outlet in outlets:
+        await counting(hall, outlet)
+    for n in range(1000):
+        await hall.layer.enter(TOPIC, f"m{n}", b"x" * 100, f"user-{n % 600}")
+    await until(lambda: all(outlet.said[-1:] == ["#1000/600"] for outlet in outlets))
+    assert all(len(outlet.said) < 20 for outlet in outlets)
+
+
+async def test_who_missed_a_number_is_told_it(hall: Hall, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(presence_fanout, "COUNT_SECONDS", 0.01)
+    ann = Outlet()
+    held = await hall.hub.subscribe(TOPIC, ann, hall.words, replayable=True, counted=True)
+    await hall.layer.enter(TOPIC, "m1", b"one")
+    await until(lambda: held.stale)
+    hall.hub.activate(held)
+    await until(lambda: ann.said == ["#1/1"])
+
+
+async def test_the_same_number_is_not_told_again(
+    hall: Hall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presence_fanout, "COUNT_SECONDS", 0.01)
+    ann = Outlet()
+    await counting(hall, ann)
+    await hall.layer.enter(TOPIC, "m1", b"one")
+    await until(lambda: ann.said == ["#1/1"])
+    await hall.layer.enter(TOPIC, "m1", b"two")
+    await hall.layer.enter(TOPIC, "m2", b"two")
+    await until(lambda: ann.said[-1] == "#2/2")
+    assert ann.said == ["#1/1", "#2/2"]

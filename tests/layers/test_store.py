@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from seaway.layers.base import Gap, History, Page, Position, PresenceChange
-from seaway.layers.store import IDLE_SECONDS, PAGE_BYTES, PAGE_EVENTS, SWEEP_STREAMS, Store
+from seaway.layers.store import PAGE_BYTES, PAGE_EVENTS, SWEEP_STREAMS, Store
+from seaway.layers.stored_stream import IDLE_SECONDS
 
 KEPT = History(size=10, seconds=60)
 LONG = IDLE_SECONDS + 1

@@ -15,7 +15,7 @@ from django.test import override_settings
 from pytest_django import DjangoDbBlocker
 
 from seaway import pool
-from seaway.pool import refresh_connections, run_in_pool, thread_sensitive
+from seaway.pool import refresh_connections, run_in_pool, thread_sensitive, tidying
 
 language: contextvars.ContextVar[str] = contextvars.ContextVar("language")
 
@@ -104,6 +104,31 @@ async def test_connections_are_closed_after_a_function_that_may_not_keep_them(
     with override_settings(SEAWAY={"LAYER": "memory://", "THREADS": 1}):
         assert await run_in_pool(use)
         assert not await run_in_pool(is_open)
+
+
+@pytest.mark.parametrize("shortcut", [True, False], ids=["by asgiref", "by Django"])
+async def test_a_thread_knows_whether_it_has_connections(
+    file_database: str, shortcut: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both ways: asgiref may keep them elsewhere one day."""
+    assert isinstance(tidying._kept, threading.local)
+    if not shortcut:
+        monkeypatch.setattr(tidying, "_kept", None)
+
+    def use() -> bool:
+        connections[file_database].ensure_connection()
+        return tidying.has_none()
+
+    def forget() -> None:
+        connections.close_all()
+        del connections[file_database]
+
+    with override_settings(SEAWAY={"LAYER": "memory://", "THREADS": 1}):
+        assert await run_in_pool(tidying.has_none)
+        assert not await run_in_pool(use)
+        assert not await run_in_pool(tidying.has_none)
+        await run_in_pool(forget)
+        assert await run_in_pool(tidying.has_none)
 
 
 async def test_a_persistent_connection_stays_until_it_is_too_old(file_database: str) -> None:

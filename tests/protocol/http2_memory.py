@@ -13,7 +13,6 @@ from seaway.protocol.events import (
     Event,
     Headers,
     RequestReceived,
-    ResponseData,
     ResponseStarted,
 )
 from seaway.protocol.http2 import Http2Connection, Http2Limits
@@ -70,8 +69,7 @@ class MemoryServer:
     def respond(
         self, stream: int, body: bytes = b"hello", status: int = 200, headers: Headers | None = None
     ) -> None:
-        head = self.connection.begin(ResponseStarted(stream, status, headers or []))
-        self.connection.respond(head, ResponseData(stream, body, True))
+        self.connection.answer(stream, status, headers or [], body, True)
 
     def start(self, stream: int, status: int = 200, headers: Headers | None = None) -> None:
         self.connection.send(ResponseStarted(stream, status, headers or []))

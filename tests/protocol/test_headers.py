@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from seaway.exceptions import ResponseError
 from seaway.protocol.headers import (
+    Remembered,
     check_response_headers,
     comma_list,
     is_token,
@@ -72,3 +73,20 @@ def test_values_cannot_inject_lines_rfc9110_5_5(value: bytes) -> None:
 
 def test_ordinary_headers_pass() -> None:
     check_response_headers([(b"Set-Cookie", b"a=\xff; path=/")])
+
+
+def test_names_are_remembered_but_not_all_that_anybody_makes_up() -> None:
+    made: list[bytes] = []
+
+    def lower(name: bytes) -> bytes:
+        made.append(name)
+        return name.lower()
+
+    names = Remembered(lower, [b"Known"])
+    assert [names[b"Known"], names[b"Host"], names[b"Host"]] == [b"known", b"host", b"host"]
+    assert made == [b"Known", b"Host"]
+    assert [names[b"X" * 65] for _ in range(2)] == [b"x" * 65] * 2
+    assert made[2:] == [b"X" * 65] * 2
+    for number in range(2000):
+        assert names[b"X-%d" % number] == b"x-%d" % number
+    assert len(names) == 1024

@@ -134,6 +134,81 @@ def test_good_requests_before_bad_bytes_are_delivered() -> None:
     assert not connection.keep_alive
 
 
+@pytest.mark.parametrize(
+    "line", [b"\n", b"\r", b"\r\r\n", b"\r\n\n", b"\n\r\n"], ids=lambda line: line.hex()
+)
+@pytest.mark.parametrize(
+    "before",
+    [b"", GET, request(b"Content-Length: 4", method=b"POST") + b"ab\r\r", CHUNKED + b"0\r\n\r\n"],
+)
+def test_other_lines_before_a_request_are_refused_rfc9112_2_2(line: bytes, before: bytes) -> None:
+    data = before + line + GET
+    assert refused(data) == 400
+    # And so they are however the bytes arrive.
+    connection = Http1Connection()
+    events = [event for byte in data for event in connection.receive(bytes((byte,)))]
+    assert isinstance(events[-1], ViolationReceived)
+    assert sum(isinstance(event, RequestReceived) for event in events) == (1 if before else 0)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+def test_each_request_line_is_looked_at(size: int) -> None:
+    """Behind heads and both kinds of bodies, in whatever pieces they come."""
+    counted = request(b"Content-Length: 8", method=b"POST") + b"\r\n\r\n\r\n\r\n"
+    chunks = CHUNKED + b"4\r\n\r\n\r\n\r\n0\r\nX: y\r\n\r\n"
+    for before in (GET, counted, chunks, GET + chunks + counted + b"\r\n"):
+        for last in (GET, GET.replace(b" /", b"  /"), GET.replace(b"HTTP/1.1", b"RTSP/1.0")):
+            data = before + last
+            connection = Http1Connection()
+            events: list[Event] = []
+            for start in range(0, len(data), size):
+                events += connection.receive(data[start : start + size])
+            assert isinstance(events[-1], ViolationReceived) == (last is not GET), (before, last)
+
+
+def test_head_and_body_in_one_step() -> None:
+    connection = Http1Connection()
+    connection.receive(GET + GET)
+    with pytest.raises(ResponseError, match="response to request 2 before request 1"):
+        connection.answer(2, 200, [], b"", True)
+    head, body = connection.answer(1, 200, [(b"content-length", b"2")], b"hi", True)
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert body == b"hi"
+    with pytest.raises(ResponseError, match="101"):
+        connection.answer(2, 101, [], b"", True)
+    head, body = connection.answer(2, 200, [(b"connection", b"close")], b"hi", False)
+    assert connection.answers_owed == 1
+    assert not connection.keep_alive
+    connection.send(ResponseData(2, b"", ended=True))
+    with pytest.raises(ResponseError, match="nobody asked for"):
+        connection.answer(2, 200, [], b"", True)
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize("persistence", [b"keep-alive", b"close"])
+def test_proxy_connection_says_nothing_of_the_version(version: str, persistence: bytes) -> None:
+    connection = Http1Connection()
+    line = b"GET / HTTP/%b\r\n" % version.encode()
+    (event,) = connection.receive(line + b"Host: a\r\nProxy-Connection: %b\r\n\r\n" % persistence)
+    assert isinstance(event, RequestReceived)
+    assert event.version == version
+    head, _ = connection.answer(1, 200, [], b"", True)
+    assert (b"connection: close" in head) is (version == "1.0")
+
+
+def test_nothing_of_a_primed_body_is_left_for_the_next_request() -> None:
+    connection = Http1Connection()
+    upgrade = b"POST /one HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n"
+    events = connection.receive(
+        upgrade + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nT: 1\r\n\r\n"
+        b"GET /two HTTP/1.1\r\nHost: b\r\n\r\n"
+    )
+    first, *_, last = events
+    assert isinstance(first, RequestReceived)
+    assert isinstance(last, RequestReceived)
+    assert (last.target, last.headers) == (b"/two", [(b"host", b"b")])
+
+
 def test_empty_lines_before_a_request_are_skipped_rfc9112_2_2() -> None:
     assert only(Http1Connection(), b"\r\n\r\n" + GET).target == b"/"
 
@@ -205,7 +280,13 @@ def test_http_1_0_needs_no_host_rfc9112_3_2() -> None:
         (b"GET / HTTP/1.1 \r\nHost: a\r\n\r\n", 400),
         (b"get / HTTP/1.1\r\nHost: a\r\n\r\n", 501),
         (b"BREW / HTTP/1.1\r\nHost: a\r\n\r\n", 501),
-        (b"\x16\x03\x01\x02\x00", 501),  # TLS on a plain port
+        (b"\x16\x03\x01\x02\x00", 400),  # TLS on a plain port
+        (b" GET / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"GET  / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"GET /  HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"GET / RTSP/1.0\r\nHost: a\r\n\r\n", 400),
+        (b"SOURCE / ICE/1.0\r\nHost: a\r\n\r\n", 400),
+        (b"CONNECT / HTTP/1.1\r\nHost: a\r\n\r\n", 501),
         (b"CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", 501),
         (request(version=b"HTTP/2.0"), 505),
         (request(version=b"HTTP/1.2"), 505),

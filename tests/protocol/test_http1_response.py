@@ -201,3 +201,56 @@ def test_headers_cannot_inject_lines_rfc9112_11_1(header: tuple[bytes, bytes]) -
         exchange.interim(InterimResponse(1, 103, [header]))
     # Nothing was started: an error page can take the response's place.
     assert start(exchange, status=500).startswith(b"HTTP/1.1 500 ")
+
+
+@pytest.mark.parametrize(
+    ("headers", "data", "ended", "sent"),
+    [
+        ([(b"content-length", b"2")], b"hi", True, (b"content-length: 2", b"hi")),
+        ([(b"Content-Length", b"2")], b"h", False, (b"content-length: 2", b"h")),
+        ([], b"hi", False, (b"transfer-encoding: chunked", b"2\r\nhi\r\n")),
+        ([], b"hi", True, (b"transfer-encoding: chunked", b"2\r\nhi\r\n0\r\n\r\n")),
+    ],
+)
+def test_a_head_and_the_first_part_of_its_body_are_made_together(
+    headers: list[tuple[bytes, bytes]], data: bytes, ended: bool, sent: tuple[bytes, bytes]
+) -> None:
+    exchange = Exchange(1)
+    assert exchange.open(200, [DATE, *headers], data, ended) == (
+        OK + sent[0] + b"\r\n\r\n",
+        sent[1],
+    )
+    assert exchange.started
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "data"),
+    [
+        (200, [(b"content-length", b"3")], b"four"),
+        (200, [(b"content-length", b"3")], b"to"),
+        (200, [(b"bad name", b"")], b""),
+        (204, [], b"x"),
+    ],
+)
+def test_a_response_that_contradicts_itself_leaves_room_for_another(
+    status: int, headers: list[tuple[bytes, bytes]], data: bytes
+) -> None:
+    exchange = Exchange(1)
+    with pytest.raises(ResponseError, match="the application sent"):
+        exchange.open(status, headers, data, True)
+    head, body = exchange.open(500, [(b"content-length", b"4")], b"oops", True)
+    assert head.startswith(b"HTTP/1.1 500 ")
+    assert body == b"oops"
+
+
+def test_a_body_that_others_write_has_no_length_of_its_own() -> None:
+    head, coding = Exchange(1).start_coded(ResponseStarted(1, 200, [DATE]))
+    assert head == OK + b"transfer-encoding: chunked\r\n\r\n"
+    assert (coding.frame(b"ab"), coding.end) == (b"2\r\nab\r\n", b"0\r\n\r\n")
+    head, coding = Exchange(1, old=True).start_coded(ResponseStarted(1, 200, [DATE]))
+    assert head == OK + b"connection: close\r\n\r\n"
+    assert (coding.frame(b"ab"), coding.end) == (b"ab", b"")
+    exchange = Exchange(1)
+    with pytest.raises(ResponseError, match="whose length is fixed"):
+        exchange.start_coded(ResponseStarted(1, 200, [(b"content-length", b"3")]))
+    assert not exchange.started

@@ -1,8 +1,8 @@
 """The watch over a peer's frames, where the connection's own tests do not reach it."""
 
-from compliance.http2_frames import data, headers, rst_stream, settings
+from compliance.http2_frames import data, headers, rst_stream, settings, window_update
 
-from seaway.protocol.http2_frames import PREFACE, FrameWatch, goaway
+from seaway.protocol.http2_frames import LARGE_SIZE, PREFACE, FrameWatch, goaway, wrong_preface
 
 
 def watch() -> FrameWatch:
@@ -47,6 +47,27 @@ def test_resets_are_counted() -> None:
     assert made.fault is None
     made.scan(headers(401) + rst_stream(401))
     assert made.fault is not None
+
+
+def test_it_stops_before_an_update_that_may_be_too_much() -> None:
+    made = watch()
+    large = window_update(1, 1 << 30)
+    wire = headers(1) + large + headers(3)
+    # Cut before its increment, the frame waits.
+    cut = len(headers(1)) + LARGE_SIZE - 1
+    assert made.scan(wire[:cut]) == len(headers(1))
+    assert made.large is None
+    assert made.scan(wire[len(headers(1)) :]) == 0
+    assert made.large == (1, 1 << 30)
+    made.large = None
+    assert made.scan(headers(3)) == len(headers(3))
+    assert made.scan(window_update(0, 1 << 30) + window_update(3, 1)) == 2 * LARGE_SIZE
+
+
+def test_what_is_a_wrong_preface() -> None:
+    assert wrong_preface(b"INVALID CONNECTION PREFACE\r\n\r\n")
+    for line in (b"GET / HTTP/1.1", b"GET / HTTP", b"HELLO / RTSP/1.0", b"GET /", b"\x16\x03\x01"):
+        assert not wrong_preface(line + b"\r\n"), line
 
 
 def test_a_goaway_of_our_own() -> None:

@@ -77,12 +77,6 @@ LIFESPAN = """
         ("1 / 0", "broken:app", "Error: Cannot import broken: ZeroDivisionError: ", True),
         ("def (", "broken:app", "Error: Cannot import broken: SyntaxError: ", False),
         (
-            LIFESPAN.format(body="raise ValueError('no database')"),
-            "broken",
-            "Error: The application's startup failed: ValueError: no database",
-            True,
-        ),
-        (
             LIFESPAN.format(
                 body="await send({'type': 'lifespan.startup.failed', 'message': 'not ready'})"
             ),
@@ -105,3 +99,14 @@ def test_an_application_that_cannot_start(
         # Of the traceback, only what is the user's own.
         assert "seaway/server" not in server.text
         assert "http://" not in server.text
+
+
+def test_a_startup_that_raises_where_the_lifespan_is_insisted_on(tmp_path: Path) -> None:
+    write_module(tmp_path, "broken", LIFESPAN.format(body="raise ValueError('no database')"))
+    with ServerProcess(tmp_path, "broken", "--bind", "127.0.0.1:0", "--lifespan", "on") as server:
+        assert server.wait() == 1
+        assert (
+            "Error: The application's startup failed: ValueError: no database" in server.output[-1]
+        )
+        assert "Traceback" in server.text
+        assert "seaway/server" not in server.text

@@ -94,6 +94,21 @@ def test_messages_go_both_ways_after_the_handoff() -> None:
         assert client.frame() == (TEXT, b'{"seat":12}')
 
 
+def test_a_handler_may_want_smaller_messages_than_the_server_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Recorder, "max_message_bytes", 1000, raising=False)
+    app = TakingApp()
+    with serving(app) as server, server.connect() as client:
+        client.upgrade()
+        client.send(masked(TEXT, b"x" * 1000))
+        handler = app.handler
+        wait_until(lambda: ("message", "x" * 1000) in handler.told)
+        client.send(masked(TEXT, b"x" * 1001))
+        opcode, payload = client.frame()
+    assert (opcode, payload[:2]) == (CLOSE, (1009).to_bytes(2, "big"))
+
+
 def test_messages_before_the_handoff_follow_it_in_order() -> None:
     wait = threading.Event()
     app = TakingApp(wait=wait)

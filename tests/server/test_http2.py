@@ -180,6 +180,11 @@ def test_applications_that_fail(log: CapturedLog) -> None:
                     "headers": [(b"content-length", b"9")],
                 }
             )
+            await send({"type": "http.response.body", "body": b"x", "more_body": True})
+            await send({"type": "http.response.body", "body": b"y"})
+        if scope["path"] == "/shorter":
+            length = [(b"content-length", b"9")]
+            await send({"type": "http.response.start", "status": 200, "headers": length})
             await send({"type": "http.response.body", "body": b"x"})
         if scope["path"] != "/silent":
             raise ValueError("broken")
@@ -191,7 +196,8 @@ def test_applications_that_fail(log: CapturedLog) -> None:
             client.send(headers(stream, ((":path", path), *(f for f in GET if f[0] != ":path"))))
             assert client.frame(RST_STREAM, stream).code == INTERNAL_ERROR
         assert client.get("/early", 9)[0] == "500"
-    assert log.events.count("application_failed") == 4
+        assert client.get("/shorter", 11)[0] == "500"
+    assert log.events.count("application_failed") == 5
     assert log.events.count("no_response") == 1
 
 
@@ -290,7 +296,7 @@ def test_a_client_that_never_reads_does_not_fill_the_memory() -> None:
 
 
 def test_a_body_that_stalls() -> None:
-    with serving(mirror, idle_timeout=0.3) as server, Http2Client(server) as client:
+    with serving(mirror, body_timeout=0.3) as server, Http2Client(server) as client:
         client.send(headers(1, POST, end=False), data(1, b"half"))
         assert client.head()[":status"] == "408"
 
@@ -459,14 +465,17 @@ async def trailing(scope: Any, receive: Any, send: Any) -> None:
 def test_trailers() -> None:
     with serving(trailing) as server:
         with Http2Client(server) as client:
-            client.send(headers(1))
+            client.send(headers(1, (*GET, ("te", "trailers"))))
             assert client.head()[":status"] == "200"
             assert client.frame(DATA).payload == b"body"
             last = client.frame(HEADERS)
             assert last.fields == (("x-sum", "1"), ("x-end", "2"))
             assert last.ended
+            # Who does not ask for them gets none.
+            assert client.get(stream=3) == ("200", b"body")
         with server.connect() as old:
-            old.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert old.request().body == b"body"
+            old.send(b"GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: TE\r\n\r\n")
             old.receive_until(b"\r\n\r\n")
             assert old.receive_until(b"\r\n\r\n") == (
                 b"4\r\nbody\r\n0\r\nx-sum: 1\r\nx-end: 2\r\n\r\n"

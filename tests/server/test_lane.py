@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from seaway.layers.base import History, PresenceChange, Publication
+from seaway.layers.base import Headcount, History, PresenceChange, Publication
 from seaway.layers.hub import Hub
 from seaway.layers.memory import MemoryLayer
 from seaway.layers.store import Store
@@ -68,6 +68,9 @@ class Member:
         raise AssertionError("nobody enters")
 
     def members(self, topic: str, members: Sequence[bytes]) -> bytes:
+        raise AssertionError("nobody enters")
+
+    def headcount(self, topic: str, count: Headcount) -> bytes:
         raise AssertionError("nobody enters")
 
 

@@ -68,6 +68,34 @@ def test_an_application_without_lifespan() -> None:
         pass
 
 
+def test_a_startup_that_raises_does_not_keep_the_server_from_starting(log: CapturedLog) -> None:
+    asked: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            asked.append((await receive())["type"])
+            raise ValueError("no database")
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    with serving(app, lifespan="auto") as server, server.connect() as client:
+        assert client.request().status == 204
+    # No more of its lifespan is tried, and nothing of it is lost in silence.
+    assert asked == ["lifespan.startup"]
+    assert log.events == ["lifespan_failed"]
+    with pytest.raises(StartupFailed, match="no database"), serving(app, lifespan="on"):
+        pass
+
+
+@pytest.mark.parametrize("kind", ["lifespan.shutdown.complete", "lifespan.ready"])
+def test_an_answer_that_is_none(kind: str) -> None:
+    app = App()
+    app.startup = {"type": kind}
+    message = f"RuntimeError: Unexpected ASGI message '{kind}' in lifespan."
+    with pytest.raises(StartupFailed, match=message), serving(app, lifespan="on"):
+        pass
+
+
 def test_a_shutdown_that_fails_is_logged(log: CapturedLog) -> None:
     app = App()
     app.shutdown = {"type": "lifespan.shutdown.failed", "message": "stuck"}

@@ -19,7 +19,7 @@ from seaway.exceptions import ConfigurationError
 from seaway.server.addresses import bind, close_all, url
 from seaway.server.application import hints
 from seaway.server.config import ServerConfig
-from tests.server.harness import refuses, serving, wait_until
+from tests.server.harness import CapturedLog, refuses, serving, wait_until
 from tests.server.test_http import echo as http_echo
 from tests.server.test_websocket import echo as websocket_echo
 
@@ -65,7 +65,46 @@ def test_tls(authority: trustme.CA, certificate: dict[str, str], loop: str) -> N
         with server.connect() as plain:
             plain.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             with contextlib.suppress(ConnectionResetError):
-                assert b"HTTP" not in plain.receive_all()
+                assert plain.receive_all().startswith(b"HTTP/1.1 400 ")
+
+
+def test_an_idle_client_does_not_hold_up_the_end_of_tls(
+    authority: trustme.CA, certificate: dict[str, str], log: CapturedLog
+) -> None:
+    """It does not read, so it does not answer the end of TLS with its own."""
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    with serving(echo, drain_timeout=10.0, **certificate) as server:
+        client = server.connect(tls=context)
+        assert client.request("/again").body == b"/again:"
+    client.socket.close()
+    assert "drain_timeout" not in log.events
+
+
+def test_tls_ends_behind_all_that_is_unsent(
+    authority: trustme.CA, certificate: dict[str, str]
+) -> None:
+    size = 8 * 1024 * 1024
+    connections: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        connections.append(send.__self__._connection)
+        close = (b"connection", b"close")
+        await send({"type": "http.response.start", "status": 200, "headers": [close]})
+        # The first part fills what lies below TLS, the second waits above.
+        await send({"type": "http.response.body", "body": bytes(size), "more_body": True})
+        await send({"type": "http.response.body", "body": bytes(size)})
+
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    with (
+        serving(app, **certificate) as server,
+        server.connect(tls=context) as client,
+    ):
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        wait_until(lambda: connections and connections[0].closing)
+        assert not connections[0].transport.is_closing()
+        assert len(client.receive_all()) > 2 * size
 
 
 def test_a_certificate_that_does_not_load_is_one_line(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ class Server:
                 cwd=self.directory,
                 stdout=log,
                 stderr=log,
-                preexec_fn=_die_with_parent,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509  no thread starts servers
             )
 
     def kill(self) -> None:

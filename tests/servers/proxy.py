@@ -1,87 +1,67 @@
-"""A TCP proxy that a test can cut, or let hang: a network that fails.
+"""A TCP proxy between a client and a server that can hurt what passes.
 
-What lives here: `Proxy`, on the running loop. What must not: knowledge of any protocol.
+What lives here: `Proxy`, on the running event loop. What must not: knowledge of any protocol.
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+import contextlib
 
 
 class Proxy:
-    """Passes bytes between those who connect to `port` and a server.
+    """Forwards to a port of 127.0.0.1 until told otherwise.
 
-    :ivar cut_after: of the bytes that go to the server, so many are passed on before the connection
-        is cut, once; None: all.
+    :ivar swallowing: whether what the server says is dropped.
+    :ivar holding: whether nothing passes in either direction, as over a cut cable.
     """
 
     def __init__(self, target: int) -> None:
+        self.target = target
         self.port = 0
-        self.cut_after: int | None = None
-        self._target = target
+        self.swallowing = False
+        self.holding = False
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
-        self._open = asyncio.Event()
-        self._open.set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> Proxy:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accepted, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
+
+    def cut(self) -> None:
+        """Break all connections."""
+        for writer in list(self._writers):
+            writer.transport.abort()
 
     async def close(self) -> None:
         if self._server is not None:
             self._server.close()
         self.cut()
-        self._open.set()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def cut(self) -> None:
-        """End all connections, without a word."""
-        for writer in list(self._writers):
-            transport = writer.transport
-            transport.abort()
-
-    def hang(self) -> None:
-        """Pass nothing on, in either direction, and keep the connections."""
-        self._open.clear()
-
-    def go_on(self) -> None:
-        self._open.set()
-
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            to_server = await asyncio.open_connection("127.0.0.1", self._target)
+            there_reader, there = await asyncio.open_connection("127.0.0.1", self.target)
         except OSError:
-            writer.close()
+            writer.transport.abort()
             return
-        both = {writer, to_server[1]}
-        self._writers |= both
-        try:
-            await asyncio.gather(
-                self._pass_on(reader, to_server[1], counted=True),
-                self._pass_on(to_server[0], writer, counted=False),
-            )
-        finally:
-            self._writers -= both
-            for one in both:
-                one.close()
+        for source, sink, from_server in ((reader, there, False), (there_reader, writer, True)):
+            self._writers.add(sink)
+            task = asyncio.create_task(self._forward(source, sink, from_server=from_server))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
-    async def _pass_on(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, counted: bool
+    async def _forward(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, from_server: bool
     ) -> None:
-        with suppress(OSError):
-            while data := await reader.read(65536):
-                await self._open.wait()
-                if counted and self.cut_after is not None:
-                    self.cut_after -= len(data)
-                    if self.cut_after < 0:
-                        writer.write(data[: self.cut_after])
-                        await writer.drain()
-                        self.cut_after = None
-                        self.cut()
-                        return
-                writer.write(data)
-                await writer.drain()
-        with suppress(OSError):
-            writer.close()
+        with contextlib.suppress(OSError):
+            while data := await source.read(65536):
+                if not self.holding and not (from_server and self.swallowing):
+                    sink.write(data)
+                    await sink.drain()
+        sink.transport.abort()
+        self._writers.discard(sink)

@@ -73,7 +73,11 @@ def test_a_lazy_translation_is_made_in_the_language_of_the_moment() -> None:
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (object(), "The payload cannot be sent as JSON: JSON has no form for a object."),
+        pytest.param(
+            object(),
+            "The payload cannot be sent as JSON: JSON has no form for a object.",
+            id="an object",
+        ),
         ({"seats": [1, {2j}]}, "The payload['seats'][1] cannot"),
         ({"seats": [1, {"price": 2j}]}, "The payload['seats'][1]['price'] cannot"),
         ({"a": {(1, 2): 3}}, "The payload['a'] cannot"),

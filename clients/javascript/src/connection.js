@@ -283,6 +283,7 @@ export class Connection {
       case "event":
       case "gap":
       case "presence":
+      case "headcount":
         return this.#topics.get(message.topic)?.receive(message);
     }
   }

@@ -6,6 +6,7 @@
  *
  * @typedef {{epoch: string, offset: number}} Position
  * @typedef {{id: string, [name: string]: any}} Member one connection present at a topic
+ * @typedef {{members: number, people: number}} Headcount how many connections, and whose
  *
  * @typedef {{type: "join", topic: string, since?: Position}} JoinBody
  * @typedef {{type: "leave", topic: string}} LeaveBody
@@ -15,7 +16,7 @@
  *
  * @typedef {{type: "welcome", version: number, connection: string, ping: number}} Welcome
  * @typedef {{type: "joined", id: number, topic: string, epoch: string, offset: number,
- *   recovered: boolean, data: any, members?: Member[]}} Joined
+ *   recovered: boolean, data: any, members?: Member[], headcount?: Headcount}} Joined
  * @typedef {{type: "left", id: number, topic: string}} Left
  * @typedef {{type: "reply", id: number, data: any}} Reply
  * @typedef {{type: "error", id: number, code: string, message: string, data?: any}} Failure
@@ -23,9 +24,10 @@
  * @typedef {{type: "gap", topic: string}} Gap
  * @typedef {{type: "presence", topic: string, members?: Member[], entered?: Member[],
  *   left?: string[]}} PresenceMessage
+ * @typedef {{type: "headcount", topic: string} & Headcount} HeadcountMessage
  * @typedef {{type: "pong"}} Pong
  * @typedef {Joined | Left | Reply | Failure} Answer to a request, matched by `id`
- * @typedef {EventMessage | Gap | PresenceMessage} TopicMessage about a joined topic
+ * @typedef {EventMessage | Gap | PresenceMessage | HeadcountMessage} TopicMessage about a joined topic
  * @typedef {Welcome | Answer | TopicMessage | Pong} ServerMessage
  */
 
@@ -48,6 +50,8 @@ const strings = (value) => Array.isArray(value) && value.every(string);
 /** @type {(value: unknown) => boolean} */
 const members = (value) =>
   Array.isArray(value) && value.every((member) => isObject(member) && string(member.id));
+/** @type {(value: unknown) => boolean} */
+const headcount = (value) => isObject(value) && integer(value.members) && integer(value.people);
 /** @type {(check: (value: unknown) => boolean) => (value: unknown) => boolean} */
 const optional = (check) => (value) => value === undefined || check(value);
 
@@ -62,6 +66,7 @@ const SHAPES = {
     recovered: boolean,
     data: anything,
     members: optional(members),
+    headcount: optional(headcount),
   },
   left: { id: integer, topic: string },
   reply: { id: integer, data: anything },
@@ -74,6 +79,7 @@ const SHAPES = {
     entered: optional(members),
     left: optional(strings),
   },
+  headcount: { topic: string, members: integer, people: integer },
   pong: {},
 };
 

@@ -185,6 +185,7 @@ export class Topic {
     if (this.#held) this.#held.push(message);
     else if (message.type === "event") this.#event(message);
     else if (message.type === "gap") this.#gap();
+    else if (message.type === "headcount") this.#presence.tell(message);
     else this.#presence.receive(message);
   }
 
@@ -202,7 +203,7 @@ export class Topic {
   }
 
   /** @param {Joined} answer */
-  #joined({ epoch, offset, recovered, data, members = [] }) {
+  #joined({ epoch, offset, recovered, data, members = [], headcount }) {
     const first = this.#first;
     this.#first = null;
     this.#position = { epoch, offset };
@@ -212,7 +213,9 @@ export class Topic {
     this.#calls.flush();
     this.#move("joined");
     if (first || !recovered) this.#notices.emit("snapshot", data);
-    if (this.#state === "joined") this.#presence.replace(members);
+    if (this.#state !== "joined") return;
+    if (headcount) this.#presence.tell(headcount);
+    else this.#presence.replace(members);
   }
 
   /** @param {Failure} answer */

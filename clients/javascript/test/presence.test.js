@@ -46,3 +46,31 @@ test("nobody after nobody is no change", () => {
   presence.replace([]);
   assert.deepEqual(changes, []);
 });
+
+test("where members are counted there are numbers and no list", () => {
+  presence.tell({ members: 3, people: 2 });
+  assert.deepEqual([presence.count, presence.people], [3, 2]);
+  assert.deepEqual(presence.members, []);
+  assert.deepEqual(changes, [[]]);
+});
+
+test("a change tells the numbers, and the same numbers are no change", () => {
+  const counts = [];
+  presence.on("change", (members, headcount) => counts.push(headcount));
+  presence.tell({ members: 3, people: 2 });
+  presence.tell({ members: 3, people: 2 });
+  presence.tell({ members: 4, people: 2 });
+  assert.deepEqual(counts, [{ count: 3, people: 2 }, { count: 4, people: 2 }]);
+});
+
+test("where members are listed they are counted, and people are not known", () => {
+  presence.replace([ann, bob]);
+  assert.deepEqual([presence.count, presence.people], [2, null]);
+});
+
+test("after leaving nobody is counted any more", () => {
+  presence.tell({ members: 3, people: 2 });
+  presence.replace([]);
+  assert.deepEqual([presence.count, presence.people], [0, null]);
+  assert.equal(changes.length, 2);
+});

@@ -164,6 +164,18 @@ describe("joined", () => {
     assert.deepEqual(topic.presence.members, []);
   });
 
+  test("where members are counted, numbers come with the join and after it", () => {
+    const other = connection.topic("t2");
+    other.join();
+    server.send(joined(2, { topic: "t2", headcount: { members: 2, people: 1 } }));
+    assert.deepEqual([other.presence.count, other.presence.people], [2, 1]);
+    server.clock.advance(0);
+    server.send({ type: "headcount", topic: "t2", members: 9, people: 7 });
+    assert.deepEqual([other.presence.count, other.presence.people], [9, 7]);
+    other.leave();
+    assert.equal(other.presence.count, 0);
+  });
+
   test("refused after a gap: left; somebody is told", async () => {
     server.send({ type: "gap", topic: "t" });
     server.clock.advance(150);

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections import deque
+from typing import ClassVar
 
 from seaway.auth import Visitor
 from seaway.connections.joined import JoinedTopic
@@ -33,6 +34,9 @@ class Connection:
         "_paused", "_unanswered", "closed", "dialect", "encoding", "id", "joined", "registry",
         "sink", "visitor",
     )  # fmt: skip
+
+    #: A request is a name, a position or an action's arguments: larger ones are nobody's need.
+    max_message_bytes: ClassVar[int] = 1024 * 1024
 
     sink: Sink
     encoding: FramedDialect

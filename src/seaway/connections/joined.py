@@ -14,7 +14,7 @@ import msgspec
 
 from seaway.dialects.base import Call, Join, Leave
 from seaway.exceptions import LayerError, NotJoined, TopicError, Unavailable
-from seaway.layers.base import Position
+from seaway.layers.base import Headcount, Position
 from seaway.layers.stream import Subscription
 from seaway.topics.membership import Membership
 
@@ -28,7 +28,7 @@ class Snapshot(msgspec.Struct):
     position: Position
     recovered: bool
     data: bytes
-    members: Sequence[bytes] | None
+    present: Sequence[bytes] | Headcount | None
 
 
 class JoinedTopic:
@@ -71,18 +71,21 @@ class JoinedTopic:
             connection.sink,
             connection.encoding,
             replayable=membership.history is not None,
+            counted=membership.presence == "count",
         )
         self.subscription = subscription
         data = await membership.join()
         self.membership = membership
         recovered = request.since is not None and await hub.recover(subscription, request.since)
-        members = None
+        present: Sequence[bytes] | Headcount | None = None
         if membership.presence:
-            info = await membership.describe()
-            await hub.layer.enter(self.name, connection.id, info)
+            await membership.enter(hub.layer)
             subscription.stale = False
-            members = list((await hub.layer.members(self.name)).values())
-        return Snapshot(subscription.cursor, recovered, data, members)
+            if membership.presence == "count":
+                present = await hub.layer.headcount(self.name)
+            else:
+                present = list((await hub.layer.members(self.name)).values())
+        return Snapshot(subscription.cursor, recovered, data, present)
 
     def activate(self) -> None:
         """Let events flow: called right after the answer to the join was written."""
@@ -108,9 +111,8 @@ class JoinedTopic:
         if membership is None:
             return
         if membership.presence:
-            layer = self.connection.registry.hub.layer
             with contextlib.suppress(LayerError):  # unreachable: the lease ends without us
-                await layer.leave(self.name, self.connection.id)
+                await membership.depart(self.connection.registry.hub.layer)
         await membership.leave()
 
     def unsubscribe(self) -> None:
@@ -128,7 +130,7 @@ class JoinedTopic:
             if isinstance(request, Join):
                 answer = await self.join(request)
                 return dialect.joined(
-                    request, answer.position, answer.recovered, answer.data, answer.members
+                    request, answer.position, answer.recovered, answer.data, answer.present
                 )
             if self.membership is None:
                 raise NotJoined(f"{self.name} is not joined.")

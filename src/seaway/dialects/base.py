@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 
 from seaway.exceptions import TopicError
-from seaway.layers.base import Position, PresenceChange, Publication
+from seaway.layers.base import Headcount, Position, PresenceChange, Publication
 from seaway.server.handoff import Framing
 
 
@@ -63,9 +63,9 @@ class Dialect(Protocol):
         position: Position,
         recovered: bool,
         data: bytes,
-        members: Sequence[bytes] | None,
+        present: Sequence[bytes] | Headcount | None,
     ) -> bytes:
-        """Answer to a join. ``data`` and each member are JSON."""
+        """Answer to a join. ``data`` and each member of ``present`` are JSON."""
 
     def left(self, request: Leave) -> bytes:
         """Answer to a leave."""
@@ -91,6 +91,9 @@ class Dialect(Protocol):
     def members(self, topic: str, members: Sequence[bytes]) -> bytes:
         """Everybody present."""
 
+    def headcount(self, topic: str, count: Headcount) -> bytes:
+        """How many are present."""
+
 
 class FramedDialect:
     """A dialect in one framing: the `seaway.layers.stream.Encoding` that subscribers share.
@@ -115,6 +118,9 @@ class FramedDialect:
 
     def members(self, topic: str, members: Sequence[bytes]) -> bytes:
         return self.frame(self._dialect.members(topic, members))
+
+    def headcount(self, topic: str, count: Headcount) -> bytes:
+        return self.frame(self._dialect.headcount(topic, count))
 
 
 _framed: dict[tuple[Dialect, Framing], FramedDialect] = {}

@@ -19,7 +19,7 @@ from django.conf import settings
 
 from seaway.dialects.base import Call, Join, Leave, Request
 from seaway.exceptions import BadMessage, TopicError
-from seaway.layers.base import Position, PresenceChange, Publication
+from seaway.layers.base import Headcount, Position, PresenceChange, Publication
 from seaway.protocol import sse
 
 #: The name of the event that carries what the topic's ``join`` returned.
@@ -73,7 +73,7 @@ class EventStreamDialect:
         position: Position,
         recovered: bool,
         data: bytes,
-        members: Sequence[bytes] | None,
+        present: Sequence[bytes] | Headcount | None,
     ) -> bytes:
         """The snapshot; after a resume nothing but a comment, for the events themselves follow."""
         if recovered:
@@ -105,6 +105,9 @@ class EventStreamDialect:
         return b""
 
     def members(self, topic: str, members: Sequence[bytes]) -> bytes:
+        return b""
+
+    def headcount(self, topic: str, count: Headcount) -> bytes:
         return b""
 
 

@@ -17,7 +17,7 @@ from msgspec import Meta
 
 from seaway.dialects.base import Call, Heartbeat, Join, Leave, Request
 from seaway.exceptions import BadMessage, TopicError
-from seaway.layers.base import Position, PresenceChange, Publication
+from seaway.layers.base import Headcount, Position, PresenceChange, Publication
 
 VERSION = 1
 SUBPROTOCOL = "seaway.v1"
@@ -106,7 +106,7 @@ class SeawayDialect:
         position: Position,
         recovered: bool,
         data: bytes,
-        members: Sequence[bytes] | None,
+        present: Sequence[bytes] | Headcount | None,
     ) -> bytes:
         head = _json(
             {
@@ -118,7 +118,11 @@ class SeawayDialect:
                 "recovered": recovered,
             }
         )
-        tail = b"" if members is None else b',"members":' + _array(members)
+        tail = b""
+        if isinstance(present, Headcount):
+            tail = b',"headcount":' + _json(present)
+        elif present is not None:
+            tail = b',"members":' + _array(present)
         return b'%b,"data":%b%b}' % (head[:-1], data, tail)
 
     def left(self, request: Leave) -> bytes:
@@ -162,6 +166,13 @@ class SeawayDialect:
 
     def members(self, topic: str, members: Sequence[bytes]) -> bytes:
         return b'{"type":"presence","topic":"%b","members":%b}' % (topic.encode(), _array(members))
+
+    def headcount(self, topic: str, count: Headcount) -> bytes:
+        return b'{"type":"headcount","topic":"%b","members":%d,"people":%d}' % (
+            topic.encode(),
+            count.members,
+            count.people,
+        )
 
 
 DIALECT = SeawayDialect()

@@ -19,13 +19,23 @@ from seaway.http.types import Scope
 
 logger = logging.getLogger("django.request")
 
-#: Header names seen so far, and their keys in META; None for those that are left out. Bounded,
-#: since clients choose the names.
-_KEYS: dict[bytes, str | None] = {
-    b"content-length": "CONTENT_LENGTH",
-    b"content-type": "CONTENT_TYPE",
-}
-_MOST_KEYS = 1024
+
+class _Keys(dict[bytes, str | None]):
+    """Header names seen so far, and their keys in META; None for those that are left out. Bounded,
+    since clients choose the names."""
+
+    _most = 1024
+
+    def __missing__(self, name: bytes) -> str | None:
+        text = name.decode("latin-1")
+        # X_Y and X-Y would meet in META: a client could speak for a proxy that sets X-Y.
+        key = None if "_" in text else "HTTP_" + text.upper().replace("-", "_")
+        if len(self) < self._most:
+            self[bytes(name)] = key
+        return key
+
+
+_KEYS = _Keys({b"content-length": "CONTENT_LENGTH", b"content-type": "CONTENT_TYPE"})
 #: What joins the values of a repeated header. Cookies: RFC 9113 section 8.2.3.
 _SEPARATORS = {"HTTP_COOKIE": "; "}
 
@@ -73,7 +83,7 @@ class Request(ASGIRequest):
             (server[0], str(server[1])) if server else ("unknown", "0")
         )
         for name, value in scope.get("headers", ()):
-            key = _KEYS[name] if name in _KEYS else _key(name)
+            key = _KEYS[name]
             if key is None:
                 continue
             text = value.decode("latin-1")
@@ -81,17 +91,11 @@ class Request(ASGIRequest):
                 text = meta[key] + _SEPARATORS.get(key, ",") + text
             meta[key] = text
         self.META = meta
-        # Of HttpRequest, which django-stubs does not know.
-        self._set_content_type_params(meta)  # type: ignore[attr-defined]
-
-
-def _key(name: bytes) -> str | None:
-    text = name.decode("latin-1")
-    # X_Y and X-Y would meet in META: a client could speak for a proxy that sets X-Y.
-    key = None if "_" in text else "HTTP_" + text.upper().replace("-", "_")
-    if len(_KEYS) < _MOST_KEYS:
-        _KEYS[bytes(name)] = key
-    return key
+        if "CONTENT_TYPE" in meta:
+            # Of HttpRequest, which django-stubs does not know.
+            self._set_content_type_params(meta)  # type: ignore[attr-defined]
+        else:
+            self.content_type, self.content_params = "", {}
 
 
 def make_request(

@@ -160,7 +160,8 @@ class ThreadedHandler(BaseHandler):
 
     def take(self, scope: Scope, prefix: str, body: IO[bytes], responder: Responder) -> None:
         """Answer one request by way of ``responder``."""
-        submit(Job(self, scope, prefix, body, mailbox(), responder))
+        box = mailbox()
+        submit(Job(self, scope, prefix, body, box, responder), box)
 
     async def serve(
         self, scope: Scope, prefix: str, body: IO[bytes], receive: Receive, send: Send
@@ -287,7 +288,7 @@ class Left:
         job, response = self._job, self._response
         # The first thread may not have left the context itself yet.
         context = job.context.copy()
-        submit(lambda: context.run(finish, response, job.body))
+        submit(lambda: context.run(finish, response, job.body), job.box)
 
 
 def finish(response: HttpResponseBase | None, body: IO[bytes]) -> None:

@@ -22,6 +22,9 @@ from seaway.layers.queues import Queues
 #: JSON, in a Redis key, in a log line or in a URL query.
 LEGAL_NAME = re.compile(r"[!#-\[\]-~]{1,200}")
 
+#: Seconds for which an engine remembers at least that a ``once`` was published.
+PUBLISHED_ONCE_SECONDS = 300.0
+
 
 class Position(msgspec.Struct, frozen=True, order=True, gc=False):
     """Where an event stands in its topic.
@@ -138,15 +141,26 @@ class Layer(Queues):
         """Called once in the child after a fork: let go of the inherited connection without a word
         to the engine and without the event loop, both of which are the parent's."""
 
+    def seal(self, data: bytes, bound_to: str) -> bytes:
+        """The form in which the engine gets ``data`` of the topic or channel ``bound_to``: for who
+        hands it to the engine by another way, as within a database transaction."""
+        return data
+
     # Streams -------------------------------------------------------------------------------------
 
     @abc.abstractmethod
-    async def publish(self, topic: str, data: bytes, history: History | None = None) -> Position:
+    async def publish(
+        self, topic: str, data: bytes, history: History | None = None, *, once: str = ""
+    ) -> Position:
         """Append one event, trim to ``history`` and announce it to every watcher, in one step.
 
         When it returns, the event has its position, and every process that watches the topic
         gets it exactly once in order, or learns that it missed something. Without ``history``
         the event still counts, but cannot be read again. Raises `PayloadTooLarge`.
+
+        :param once: published again within `PUBLISHED_ONCE_SECONDS`, on the same topic with the
+            same value, it adds nothing and returns the first one's position. A legal name, or
+            empty.
         """
 
     @abc.abstractmethod
@@ -204,6 +218,12 @@ def check_name(name: str, what: str = "topic name") -> str:
             "without spaces, double quotes and backslashes."
         )
     return name
+
+
+def check_once(once: str) -> None:
+    """Raise `InvalidName` for what cannot be the ``once`` of `Layer.publish`."""
+    if once:
+        check_name(once, "once key")
 
 
 def check_member(topic: str, member: str, person: str = "") -> None:

@@ -1,6 +1,6 @@
 """One channel as plain data: its messages, where each one is, and what time does to them.
 
-What lives here: `ChannelState` and `Message`. A message is in one place at a time (`Place`).
+What lives here: `ChannelState`. A message is in one place at a time (`Place`).
 What must not: what senders and receivers may do (`queue_store`), or who waits (`desk`).
 
 Heaps are cleaned lazily: an entry counts only while its message still says that it is there.
@@ -8,85 +8,16 @@ Heaps are cleaned lazily: an entry counts only while its message still says that
 
 from __future__ import annotations
 
-import enum
 import heapq
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
-from typing import Protocol
+from collections.abc import Callable
+
+from seaway.layers.queue_message import Journal, Message, Place
 
 #: Entries of a heap that may be stale before it is made anew, beside as many as count.
 SLACK = 64
 LEASE_RAN_OUT = "its lease ran out"
-
-
-class Place(enum.Enum):
-    """Where a message is."""
-
-    READY = enum.auto()
-    DELAYED = enum.auto()
-    LINED_UP = enum.auto()  # behind another one of its order
-    HELD = enum.auto()
-    GONE = enum.auto()
-
-
-class Message:
-    """One message. Times are by the store's clock.
-
-    :ivar number: the age: smaller is older. :ivar due: not handed out before.
-    :ivar expires: dropped then if it was never handed out. :ivar attempts: how often it was.
-    :ivar receipt: names the last handing-out, ``tries`` and ``until`` are what it said, ``holder``
-        who got it. :ivar reason: why it died, ``died_at`` seconds since 1970.
-    """
-
-    __slots__ = (
-        "attempts", "data", "died_at", "due", "expires", "holder", "id", "number", "order",
-        "place", "reason", "receipt", "tries", "until",
-    )  # fmt: skip
-
-    def __init__(
-        self, id_: str, number: int, data: bytes, *, order: str = "", due: float = -math.inf,
-        expires: float = math.inf,
-    ) -> None:  # fmt: skip
-        self.id = id_
-        self.number = number
-        self.data = data
-        self.order = order
-        self.due = due
-        self.expires = expires
-        self.attempts = 0
-        self.place = Place.GONE
-        self.receipt = ""
-        self.tries = 0
-        self.until = math.inf
-        self.holder: Hashable = None
-        self.reason = ""
-        self.died_at = 0.0
-
-
-class Journal(Protocol):
-    """Who is told of each change, to write it down. Called after the change, in order."""
-
-    def message_changed(self, channel: str, message: Message) -> None:
-        """It came, was handed out, came back, or died."""
-
-    def message_gone(self, channel: str, message: Message) -> None:
-        """It is done, dropped, purged or discarded."""
-
-    def channel_closed(self, channel: str, closed: bool) -> None:
-        """It was closed, or opened again."""
-
-    def once_seen(self, channel: str, once: str, id_: str, until: float) -> None:
-        """A message was sent with this ``once``, to be remembered until then."""
-
-
-class NoJournal:
-    """Writes nothing down."""
-
-    def message_changed(self, channel: str, message: Message) -> None: ...
-    def message_gone(self, channel: str, message: Message) -> None: ...
-    def channel_closed(self, channel: str, closed: bool) -> None: ...
-    def once_seen(self, channel: str, once: str, id_: str, until: float) -> None: ...
 
 
 #: (when or which number, the message's number, the message): numbers make entries comparable.
@@ -129,8 +60,7 @@ class ChannelState:
         self.messages[message.id] = message
         if message.order:
             self._lines.setdefault(message.order, OrderedDict())[message.id] = message
-        if message.expires < math.inf and not message.attempts:
-            self._push(self._expiring, message.expires, message)
+        self._watch_expiry(message)
         self._settle(message, now)
         self._journal.message_changed(self.name, message)
 
@@ -143,8 +73,7 @@ class ChannelState:
         self.messages[message.id] = message
         if message.order:
             self._lines.setdefault(message.order, OrderedDict())[message.id] = message
-        if message.expires < math.inf and not message.attempts:
-            self._push(self._expiring, message.expires, message)
+        self._watch_expiry(message)
         self._settle(message, now)
         if receipt:
             self._move(message, Place.HELD)
@@ -180,6 +109,7 @@ class ChannelState:
         if not message.attempts and message.expires <= now:
             self.remove(message, now)
             return
+        self._watch_expiry(message)  # while it was held, nobody did
         self._settle(message, now)
         self._journal.message_changed(self.name, message)
 
@@ -255,6 +185,10 @@ class ChannelState:
             self._move(message, Place.READY)
             self._push(self._ready, message.number, message)
 
+    def _watch_expiry(self, message: Message) -> None:
+        if message.expires < math.inf and not message.attempts:
+            self._push(self._expiring, message.expires, message)
+
     def _move(self, message: Message, place: Place) -> None:
         self.count[message.place] -= 1
         self.count[place] += 1
@@ -263,7 +197,7 @@ class ChannelState:
     def _let_go(self, message: Message) -> None:
         self.held.pop(message.receipt, None)
         message.receipt = ""
-        message.holder = None
+        message.holder = ""
         message.until = math.inf
 
     def _take_out(self, message: Message, now: float) -> None:

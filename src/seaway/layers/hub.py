@@ -1,6 +1,6 @@
 """The hub: this process's table of topics and their subscribers.
 
-What lives here: joining and leaving streams, what the layer announces, gaps, presence.
+What lives here: joining and leaving streams, what the layer announces, gaps.
 What must not: knowledge of any dialect, transport or engine.
 
 The order of things, on which the guarantee rests: a stream is watched before the first position is
@@ -14,19 +14,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine
 from typing import Any
 
 from seaway.exceptions import CloseCode, LayerError
 from seaway.layers.base import Gap, Layer, Position, PresenceChange, Publication
 from seaway.layers.catching_up import read_on, repair, write_recent
 from seaway.layers.fanout import FanOut
+from seaway.layers.presence_fanout import PresenceFanOut
 from seaway.layers.stream import Encoding, Outlet, State, Stream, Subscription
 
 logger = logging.getLogger("seaway.hub")
-
-#: Seconds over which changes of presence are joined: a hall that fills makes one message, not n².
-PRESENCE_SECONDS = 0.05
 
 
 class Hub:
@@ -39,7 +37,7 @@ class Hub:
         self._starting: dict[str, asyncio.Task[None]] = {}
         self._stopping: dict[str, asyncio.Task[None]] = {}
         self._fanout = FanOut(self._loop, self._fall_behind, self._flushed)
-        self._presence_dirty: set[str] = set()
+        self._presence = PresenceFanOut(layer, self._streams, self._spawn)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
@@ -51,17 +49,25 @@ class Hub:
     # Subscribing ---------------------------------------------------------------------------------
 
     async def subscribe(
-        self, topic: str, outlet: Outlet, encoding: Encoding, *, replayable: bool
+        self,
+        topic: str,
+        outlet: Outlet,
+        encoding: Encoding,
+        *,
+        replayable: bool,
+        counted: bool = False,
     ) -> Subscription:
         """Take a place in a topic's stream, held at its present position (``cursor``).
 
         :param replayable: whether the topic keeps history; without, a slow client is closed.
+        :param counted: whether the topic's subscribers are told how many are present, not who.
         :raises LayerError: the topic cannot be watched.
         """
         stream = self._streams.get(topic)
         if stream is None:
             stream = self._streams[topic] = Stream(topic)
             self._starting[topic] = self._spawn(self._start(stream))
+        stream.counted = counted
         subscription = Subscription(stream, outlet, encoding, replayable=replayable)
         stream.hold(subscription)
         starting = self._starting.get(topic)
@@ -103,7 +109,7 @@ class Hub:
         if subscription.state is State.LIVE:
             if subscription.stale:
                 subscription.stale = False
-                self._spawn(self._list_members(subscription.stream, subscription))
+                self._presence.tell(subscription.stream, subscription)
         elif not subscription.catching_up:
             if write_recent(subscription):
                 subscription.catching_up = True
@@ -179,15 +185,8 @@ class Hub:
         self._repair(stream)
 
     def presence_changed(self, topic: str, change: PresenceChange) -> None:
-        """Receiver: join changes over a short window; the latest word on a member wins."""
-        stream = self._streams.get(topic)
-        if stream is None:
-            return
-        stream.changes.update(change.entered)
-        stream.changes.update(dict.fromkeys(change.left))
-        if topic not in self._presence_dirty:
-            self._presence_dirty.add(topic)
-            self._loop.call_later(PRESENCE_SECONDS, self._flush_presence, topic)
+        """Receiver: members came or went."""
+        self._presence.changed(topic, change)
 
     def restored(self, topic: str, position: Position) -> None:
         """Receiver: after an outage, read what was missed and list the members anew."""
@@ -196,7 +195,7 @@ class Hub:
             return
         if stream.steady and position != stream.received:
             self._repair(stream)
-        self._spawn(self._list_members(stream, None))
+        self._presence.tell(stream)
 
     def _accept(self, stream: Stream, publication: Publication) -> None:
         stream.received = publication.position
@@ -267,34 +266,6 @@ class Hub:
     def _watched(self, stream: Stream) -> bool:
         return self._streams.get(stream.topic) is stream
 
-    # Presence ------------------------------------------------------------------------------------
-
-    def _flush_presence(self, topic: str) -> None:
-        self._presence_dirty.discard(topic)
-        stream = self._streams.get(topic)
-        if stream is None or not stream.changes:
-            return
-        change = stream.take_changes()
-        for subscription in stream.behind:
-            subscription.stale = True
-        for (encoding, _), outlets in list(stream.live.items()):
-            _write_presence(outlets.values(), encoding.presence(topic, change))
-
-    async def _list_members(self, stream: Stream, only: Subscription | None) -> None:
-        """Send the whole list: to one that missed changes, or to all after an outage."""
-        try:
-            members = await self.layer.members(stream.topic)
-        except LayerError as error:
-            logger.warning("members unknown topic=%s error=%s", stream.topic, error)
-            return
-        if not members:
-            return  # a topic without presence: with it, the one who asks is a member
-        infos = list(members.values())
-        for (encoding, _), outlets in list(stream.live.items()):
-            rows = [row for row in outlets.values() if only is None or row is only]
-            if rows:
-                _write_presence(rows, encoding.members(stream.topic, infos))
-
     # Tasks ---------------------------------------------------------------------------------------
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -308,11 +279,3 @@ class Hub:
         error = None if task.cancelled() else task.exception()
         if error is not None and not isinstance(error, LayerError):
             logger.error("the hub failed", exc_info=error)
-
-
-def _write_presence(subscriptions: Iterable[Subscription], frame: bytes) -> None:
-    for subscription in list(subscriptions):
-        if subscription.outlet.writable:
-            subscription.outlet.write(frame)
-        else:
-            subscription.stale = True

@@ -22,6 +22,7 @@ from seaway.layers.base import (
     check_limit,
     check_member,
     check_name,
+    check_once,
     check_size,
 )
 from seaway.layers.desk import Desk
@@ -65,11 +66,17 @@ class MemoryLayer(MemoryQueues, Layer):
         for topic, change in self._store.drop(self).items():
             self._announce(topic, change)
 
-    async def publish(self, topic: str, data: bytes, history: History | None = None) -> Position:
+    async def publish(
+        self, topic: str, data: bytes, history: History | None = None, *, once: str = ""
+    ) -> Position:
         check_name(topic)
         check_size(data, self.max_data)
+        check_once(once)
         store = self._opened()
-        publication = store.publish(topic, data, history)
+        before = store.published(topic, once)
+        if before is not None:
+            return before
+        publication = store.publish(topic, data, history, once)
         for watcher in tuple(store.watchers(topic)):
             try:
                 if watcher._receiver is not None:

@@ -14,10 +14,11 @@ import logging
 import math
 import secrets
 import time
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from seaway.exceptions import ChannelClosed, ChannelFull
-from seaway.layers.channel_state import ChannelState, Journal, Message, NoJournal, Place
+from seaway.layers.channel_state import ChannelState
+from seaway.layers.queue_message import Journal, Message, NoJournal, Place
 from seaway.layers.queues import ONCE_SECONDS, DeadLetter, Delivery, QueueState
 
 logger = logging.getLogger("seaway.layers")
@@ -83,7 +84,7 @@ class QueueStore:
         return id_
 
     def receive(
-        self, channel: str, *, limit: int, lease: float, tries: int, holder: Hashable = None
+        self, channel: str, *, limit: int, lease: float, tries: int, holder: str = ""
     ) -> list[Delivery]:
         """As `Queues.receive` without waiting.
 
@@ -148,7 +149,7 @@ class QueueStore:
                 message.attempts -= 1
                 state.give_back(message, now)
 
-    def held_by(self, holder: Hashable) -> dict[str, list[str]]:
+    def held_by(self, holder: str) -> dict[str, list[str]]:
         """The receipts of what somebody holds, by channel."""
         found: dict[str, list[str]] = {}
         for name, state in self._channels.items():
@@ -157,7 +158,16 @@ class QueueStore:
                 found[name] = own
         return found
 
-    def drop_holder(self, holder: Hashable) -> list[str]:
+    def holders(self) -> set[str]:
+        """Everybody who holds anything."""
+        return {
+            message.holder
+            for state in self._channels.values()
+            for message in state.held.values()
+            if message.holder
+        }
+
+    def drop_holder(self, holder: str) -> list[str]:
         """Somebody is gone: what it held is handed out again, or dead after its last try.
 
         Returns the channels that have changed.

@@ -19,13 +19,14 @@ from __future__ import annotations
 import math
 import secrets
 import time
-from collections import deque
-from collections.abc import Callable, Collection, Hashable, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from itertools import islice
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from seaway.layers.base import (
+    PUBLISHED_ONCE_SECONDS,
     Gap,
     Headcount,
     History,
@@ -35,12 +36,16 @@ from seaway.layers.base import (
     Publication,
 )
 from seaway.layers.roll import Roll
+from seaway.layers.stored_stream import (
+    NO_HISTORY,
+    NoStreamJournal,
+    StoredStream,
+    StreamJournal,
+)
 
 #: Who watches and who owns members: one per process that uses the store.
 P = TypeVar("P", bound=Hashable)
 
-#: A phone that was in a tunnel for an hour may still resume.
-IDLE_SECONDS = 3600.0
 #: A page ends when it holds so many bytes: several thousand ordinary events, one frame on the wire.
 PAGE_BYTES = 4 * 1024 * 1024
 #: And at the latest with so many.
@@ -49,39 +54,6 @@ PAGE_EVENTS = 10_000
 SWEEP_STREAMS = 1000
 
 _NOBODY: Mapping[str, str] = MappingProxyType({})
-_NO_HISTORY = History(size=0, seconds=1.0)
-
-
-class _Stream(Generic[P]):
-    """``kept`` always ends with the latest event and has no hole: (kept until, publication)."""
-
-    __slots__ = ("epoch", "history", "kept", "offset", "used", "watchers")
-
-    def __init__(self, epoch: str, now: float) -> None:
-        self.epoch = epoch
-        self.offset = 0
-        self.history = _NO_HISTORY
-        self.kept: deque[tuple[float, Publication]] = deque()
-        self.watchers: dict[P, None] = {}
-        self.used = now
-
-    def position(self) -> Position:
-        return Position(self.epoch, self.offset)
-
-    def trim(self, now: float) -> None:
-        kept, history = self.kept, self.history
-        while len(kept) > history.size:
-            kept.popleft()
-        oldest = now - history.seconds
-        while kept and kept[0][0] <= oldest:
-            kept.popleft()
-
-    def idle(self, now: float) -> bool:
-        return (
-            not self.watchers
-            and not self.kept
-            and now - self.used > max(self.history.seconds, IDLE_SECONDS)
-        )
 
 
 class _Process:
@@ -100,10 +72,17 @@ class _Process:
 class Store(Generic[P]):
     """Streams and presence of all topics. ``clock`` gives seconds that never go back."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        journal: StreamJournal | None = None,
+    ) -> None:
         self._clock = clock
-        self._epoch = _new_epoch()
-        self._streams: dict[str, _Stream[P]] = {}
+        self._journal: StreamJournal = journal or NoStreamJournal()
+        self.epoch = _new_epoch()
+        self._streams: dict[str, StoredStream[P]] = {}
+        #: (topic, once) → (to be remembered until, position), the oldest first.
+        self._once: OrderedDict[tuple[str, str], tuple[float, Position]] = OrderedDict()
         self._to_sweep: list[str] = []
         self._processes: dict[P, _Process] = {}
         self._present: dict[str, Roll[P]] = {}
@@ -145,16 +124,37 @@ class Store(Generic[P]):
 
     # Streams -------------------------------------------------------------------------------------
 
-    def publish(self, topic: str, data: bytes, history: History | None) -> Publication:
-        """Append one event and trim to ``history``, which counts until the next publish."""
+    def published(self, topic: str, once: str) -> Position | None:
+        """Where an event stands that was published with this ``once``, if that is remembered."""
+        if not once:
+            return None
+        now = self._clock()
+        while self._once:
+            key, (until, _) = next(iter(self._once.items()))
+            if until > now:
+                break
+            del self._once[key]
+        found = self._once.get((topic, once))
+        return None if found is None else found[1]
+
+    def publish(
+        self, topic: str, data: bytes, history: History | None, once: str = ""
+    ) -> Publication:
+        """Append one event and trim to ``history``, which counts until the next publish.
+
+        :param once: to be remembered; look with `published` first.
+        """
         now = self._clock()
         stream = self._streams.get(topic) or self._open(topic, now)
         stream.offset += 1
         stream.used = now
         publication = Publication(Position(stream.epoch, stream.offset), data)
-        stream.history = history or _NO_HISTORY
+        stream.history = history or NO_HISTORY
         stream.kept.append((now, publication))
         stream.trim(now)
+        if once:
+            self._once[topic, once] = (now + PUBLISHED_ONCE_SECONDS, publication.position)
+        self._journal.stream_changed(topic, stream)
         return publication
 
     def watchers(self, topic: str) -> Collection[P]:
@@ -180,7 +180,7 @@ class Store(Generic[P]):
         """Where the stream stands; (current epoch, 0) for a topic without one."""
         stream = self._streams.get(topic)
         if stream is None:
-            return Position(self._epoch, 0)
+            return Position(self.epoch, 0)
         stream.used = self._clock()
         return stream.position()
 
@@ -265,15 +265,31 @@ class Store(Generic[P]):
             stream = self._streams.get(topic)
             if stream is None:
                 continue
-            stream.trim(now)
+            if stream.trim(now):
+                self._journal.stream_changed(topic, stream)
             # One that never published in the current epoch stands where it would without a stream.
-            pristine = stream.offset == 0 and stream.epoch == self._epoch and not stream.watchers
+            pristine = stream.offset == 0 and stream.epoch == self.epoch and not stream.watchers
             if pristine or stream.idle(now):
                 del self._streams[topic]
-                renew_epoch |= stream.offset > 0 and stream.epoch == self._epoch
+                self._journal.stream_forgotten(topic)
+                renew_epoch |= stream.offset > 0 and stream.epoch == self.epoch
         del self._to_sweep[-SWEEP_STREAMS:]
         if renew_epoch:
-            self._epoch = _new_epoch()
+            self.epoch = _new_epoch()
+            self._journal.epoch_changed(self.epoch)
+
+    def restore(
+        self,
+        topic: str,
+        position: Position,
+        history: History,
+        kept: Iterable[tuple[float, Publication]],
+    ) -> None:
+        """Put back what a journal has kept of a stream: (when by this store's clock, event)."""
+        stream = self._streams[topic] = StoredStream(position.epoch, self._clock())
+        stream.offset = position.offset
+        stream.history = history
+        stream.kept.extend(kept)
 
     def __len__(self) -> int:
         """How many streams are held in memory."""
@@ -281,8 +297,8 @@ class Store(Generic[P]):
 
     # Inside --------------------------------------------------------------------------------------
 
-    def _open(self, topic: str, now: float) -> _Stream[P]:
-        stream = self._streams[topic] = _Stream(self._epoch, now)
+    def _open(self, topic: str, now: float) -> StoredStream[P]:
+        stream = self._streams[topic] = StoredStream(self.epoch, now)
         return stream
 
     def _end_watch(self, process: P, topic: str) -> None:

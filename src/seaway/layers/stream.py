@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-from seaway.layers.base import Position, PresenceChange, Publication
+from seaway.layers.base import Headcount, Position, PresenceChange, Publication
 
 #: The recent publications that a stream keeps while somebody is joining or catching up. Enough to
 #: cover a snapshot's database queries at a high rate; beyond it, the layer's history serves.
@@ -65,6 +65,9 @@ class Encoding(Protocol):
 
     def members(self, topic: str, members: Sequence[bytes]) -> bytes:
         """The framed message that lists everybody present, from each one's JSON object."""
+
+    def headcount(self, topic: str, count: Headcount) -> bytes:
+        """The framed message that tells how many are present."""
 
 
 class State(enum.Enum):
@@ -134,12 +137,13 @@ class Stream:
     :ivar flushed: the last position that was written to the LIVE subscribers; never past received.
     :ivar live: by what they can share: the bytes, and the way to write them.
     :ivar departures: how many have ceased to be LIVE, so that fan-out notices.
+    :ivar counted: presence is told as numbers; ``told``: the last ones.
     :ivar backlog: what the layer announced while ``steady`` is False, to be looked at afterwards.
     """
 
     __slots__ = (
-        "_plan", "backlog", "behind", "changes", "departures", "flushed", "live", "pending",
-        "received", "recent", "recent_bytes", "steady", "topic",
+        "_plan", "backlog", "behind", "changes", "counted", "departures", "flushed", "live",
+        "pending",        "received", "recent", "recent_bytes", "steady", "told", "topic",
     )  # fmt: skip
 
     def __init__(self, topic: str) -> None:
@@ -156,6 +160,8 @@ class Stream:
         self.recent: deque[Publication] = deque()
         self.recent_bytes = 0
         self.changes: dict[str, bytes | None] = {}
+        self.counted = False
+        self.told: Headcount | None = None
 
     @property
     def empty(self) -> bool:

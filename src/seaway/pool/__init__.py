@@ -33,10 +33,13 @@ __all__ = [
     "Leaving",
     "Mailbox",
     "begin_connections",
+    "close_threads",
     "hold",
+    "is_thread_sensitive",
     "lease",
     "leased",
     "mailbox",
+    "make_context_sensitive",
     "refresh_connections",
     "run_in_pool",
     "submit",
@@ -54,6 +57,10 @@ TRUST_SECONDS = 1.0
 EXIT_SECONDS = 5.0
 
 
+#: True in the context of what a test drives; see `make_context_sensitive`.
+_sensitive: contextvars.ContextVar[bool] = contextvars.ContextVar("seaway.sensitive", default=False)
+
+
 class _State:
     threads: Threads | None = None
     thread_sensitive = False
@@ -68,7 +75,7 @@ async def run_in_pool(func: Callable[..., T], *args: object) -> T:
     Database connections that are broken or older than ``CONN_MAX_AGE`` are closed before and after,
     as around a request. Whoever finds no free thread waits its turn.
     """
-    if _State.thread_sensitive:
+    if is_thread_sensitive():
         # The test's own connection is not ours to close, as in Django's test client.
         return await sync_to_async(func, thread_sensitive=True)(*args)
     box = mailbox()
@@ -88,18 +95,18 @@ async def run_in_pool(func: Callable[..., T], *args: object) -> T:
     return await future
 
 
-def submit(job: Callable[[], object]) -> None:
-    """Run ``job()`` in one of the threads; called on the event loop.
+def submit(job: Callable[[], object], box: Mailbox) -> None:
+    """Run ``job()`` in one of the threads; called on the event loop, whose mailbox ``box`` is.
 
     It catches its own exceptions, brings its own context, and looks after its connections.
     """
-    if _State.thread_sensitive:
+    if is_thread_sensitive():
         work: Coroutine[Any, Any, object] = sync_to_async(job, thread_sensitive=True)()
         task = asyncio.get_running_loop().create_task(work)
         _State.tasks.add(task)
         task.add_done_callback(_State.tasks.discard)
     else:
-        threads().submit(job)
+        box.hand(job, threads().submit)
 
 
 def lease() -> Lease | None:
@@ -107,14 +114,14 @@ def lease() -> Lease | None:
 
     None under `thread_sensitive`: there asgiref's own thread serves everybody.
     """
-    if _State.thread_sensitive:
+    if is_thread_sensitive():
         return None
     return Lease(threads(), asyncio.get_running_loop())
 
 
 def hold() -> Hold | None:
     """The running job's claim on its thread, for one that may last; called in the thread."""
-    return None if _State.thread_sensitive else threads().hold()
+    return None if is_thread_sensitive() else threads().hold()
 
 
 async def refresh_connections() -> None:
@@ -123,7 +130,7 @@ async def refresh_connections() -> None:
     ``await Model.objects.aget()`` runs in asgiref's thread, which no request's end tidies for us.
     One hop a second at most: a connection that broke meanwhile fails one caller, then is replaced.
     """
-    if _State.thread_sensitive:
+    if is_thread_sensitive():
         return
     now = time.monotonic()
     if now - _State.looked_at >= TRUST_SECONDS:
@@ -143,6 +150,16 @@ def thread_sensitive() -> Iterator[None]:
         yield
     finally:
         _State.thread_sensitive = tidying.suspended = before
+
+
+def make_context_sensitive() -> None:
+    """For tests: as `thread_sensitive`, for the running context and what is started from it."""
+    _sensitive.set(True)
+
+
+def is_thread_sensitive() -> bool:
+    """Whether synchronous code of this context runs where asgiref runs it."""
+    return _State.thread_sensitive or _sensitive.get()
 
 
 def threads() -> Threads:
@@ -182,10 +199,12 @@ def _forget(*, setting: str = "SEAWAY", **_: object) -> None:
         _State.threads = None
 
 
-def _finish() -> None:
-    """At the end of the process: what was begun may end, connections are closed."""
-    if _State.threads is not None:
-        _State.threads.close(EXIT_SECONDS)
+def close_threads() -> None:
+    """What was begun may end; then threads and their database connections are closed. The next
+    use starts new ones."""
+    found, _State.threads = _State.threads, None
+    if found is not None:
+        found.close(EXIT_SECONDS)
 
 
 def _start_afresh() -> None:
@@ -194,6 +213,6 @@ def _start_afresh() -> None:
 
 
 setting_changed.connect(_forget, dispatch_uid="seaway.pool")
-atexit.register(_finish)
+atexit.register(close_threads)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_start_afresh)

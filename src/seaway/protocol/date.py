@@ -6,8 +6,8 @@ What must not: anything else that a response says.
 
 from __future__ import annotations
 
-import time
 from email.utils import formatdate
+from time import time
 
 
 class ResponseDate:
@@ -16,16 +16,16 @@ class ResponseDate:
     __slots__ = ("_second", "line", "value")
 
     def __init__(self) -> None:
-        self._second = -1
+        self._second = -1.0
         self.value = b""
         self.line = b""
 
     def now(self) -> ResponseDate:
         """This object, brought up to date."""
-        second = int(time.time())
-        if second != self._second:
-            self._second = second
-            self.value = formatdate(second, usegmt=True).encode()
+        now = time()
+        if not 0.0 <= now - self._second < 1.0:
+            self._second = now // 1.0
+            self.value = formatdate(self._second, usegmt=True).encode()
             self.line = b"date: " + self.value
         return self
 

@@ -10,17 +10,26 @@ from __future__ import annotations
 
 import httptools
 
-from seaway.exceptions import ResponseError
+from seaway.exceptions import ProtocolError, ResponseError
 
 from .events import (
     DataReceived,
     Event,
+    Headers,
     InterimResponse,
     ResponseData,
     ResponseStarted,
     ResponseTrailers,
     StreamReset,
     ViolationReceived,
+)
+from .http1_borders import (
+    CR,
+    FIRST_LETTER,
+    HEAD_END,
+    OVERLAP,
+    empty_lines,
+    status_of_unknown_method,
 )
 from .http1_request import (
     BODY,
@@ -32,6 +41,7 @@ from .http1_request import (
     PRIMING,
     UPGRADED,
     HttpLimits,
+    Phase,
     RequestReader,
 )
 from .http1_response import SWITCHING_PROTOCOLS, Coding, Exchange
@@ -43,13 +53,9 @@ _STATUS_OF_REASON = {
     "Invalid HTTP version": 505,
     "Pause on PRI/Upgrade": 505,  # the preface of HTTP/2, which a server tells by its first bytes
     "Expected HTTP/2 Connection Preface": 505,
-    "Invalid method encountered": 501,
 }
-
-
-#: Phases in which bytes are dropped, and those in which they could pile up inside llhttp.
-_DEAF = frozenset({LAST, CLOSED})
-_LISTENING = frozenset({IDLE, HEAD, BODY})
+_UNKNOWN_METHOD = "Invalid method encountered"
+_HEAD_END_SIZE = len(HEAD_END)
 
 
 class Http1Connection:
@@ -81,7 +87,11 @@ class Http1Connection:
     @property
     def idle(self) -> bool:
         """Whether nothing is under way: no answer is owed and no part of a request has arrived."""
-        return self._reader.phase is IDLE and not self._reader.exchanges and not self._held
+        return (
+            self._reader.phase is IDLE
+            and not self._reader.exchanges
+            and (not self._held or self._held == CR)
+        )
 
     @property
     def answers_owed(self) -> int:
@@ -98,7 +108,7 @@ class Http1Connection:
     def resumable(self) -> bool:
         """Whether requests wait behind an upgrade request that was answered as a plain one:
         ``receive(b"")`` returns their events."""
-        return self._held != b"" and self._reader.phase is IDLE
+        return self._held not in {b"", CR} and self._reader.phase is IDLE
 
     def receive(self, data: bytes) -> list[Event]:
         """What the peer did with ``data``. Body parts are passed on as they come.
@@ -120,7 +130,9 @@ class Http1Connection:
             self._silent = 0
         else:
             self._silent += len(data)
-            if self._silent > self._limits.header_bytes and reader.phase in _LISTENING:
+            if self._silent > self._limits.header_bytes and (
+                reader.phase is IDLE or reader.phase is HEAD or reader.phase is BODY
+            ):
                 self._violate(431, "the request's header is too large")
         return events
 
@@ -145,14 +157,7 @@ class Http1Connection:
         :raises ResponseError: the application's fault; nothing of this event may be sent. If the
             response has not started, another (a 500) can take its place, else only closing is left.
         """
-        exchanges = self._reader.exchanges
-        if not exchanges:
-            raise ResponseError("the application sent a response that nobody asked for")
-        exchange = exchanges[0]
-        if event.stream != exchange.stream:
-            raise ResponseError(
-                f"a response to request {event.stream} before request {exchange.stream} is answered"
-            )
+        exchange = self._due(event.stream)
         if isinstance(event, ResponseData):
             try:
                 data = exchange.data(event)
@@ -162,12 +167,44 @@ class Http1Connection:
                 self._end_exchange(exchange)
             return data
         if isinstance(event, ResponseStarted):
-            return self._start(exchange, event)
+            head = exchange.start(event)
+            self._start(exchange, event.status)
+            return head
         if isinstance(event, InterimResponse):
             return exchange.interim(event)
         data = exchange.trailers(event)
         self._end_exchange(exchange)
         return data
+
+    def answer(
+        self, stream: int, status: int, headers: Headers, data: bytes, ended: bool
+    ) -> tuple[bytes, bytes]:
+        """`send` for a final response's head and the first part of its body together.
+
+        :returns: the bytes of the head and those of the part.
+        :raises ResponseError: the application's fault; nothing may be sent, and another response
+            can take this one's place.
+        """
+        exchange = self._due(stream)
+        if status == SWITCHING_PROTOCOLS:
+            raise ResponseError("the application sent 101 as a response with a body")
+        parts = exchange.open(status, headers, data, ended)
+        self._start(exchange, status)
+        if ended:
+            self._end_exchange(exchange)
+        return parts
+
+    def _due(self, stream: int) -> Exchange:
+        """The exchange that a response to this request belongs to."""
+        exchanges = self._reader.exchanges
+        if not exchanges:
+            raise ResponseError("the application sent a response that nobody asked for")
+        exchange = exchanges[0]
+        if stream != exchange.stream:
+            raise ResponseError(
+                f"a response to request {stream} before request {exchange.stream} is answered"
+            )
+        return exchange
 
     @property
     def body_left(self) -> int:
@@ -179,13 +216,13 @@ class Http1Connection:
         """The server has sent ``size`` bytes of the body itself, no more than `body_left`."""
         self._reader.exchanges[0].skip(size)
 
-    @property
-    def coding(self) -> Coding:
-        """How to write the rest of the current response without `send`: nothing else is sent or
-        received on this connection any more. Raises `ResponseError` (see `Exchange.coding`)."""
-        if not self._reader.exchanges:
-            raise ResponseError("no response is under way")
-        return self._reader.exchanges[0].coding
+    def stream(self, event: ResponseStarted) -> tuple[bytes, Coding]:
+        """The head of a response whose body is written without `send`, and how to write it: nothing
+        else is sent or received on this connection any more.
+
+        :raises ResponseError: as `answer` does, and for a response whose length is fixed.
+        """
+        return self._due(event.stream).start_coded(event)
 
     def upgrade(self) -> bytes:
         """Stop speaking HTTP, after 101 was sent: returns what the peer sent behind its request.
@@ -198,22 +235,23 @@ class Http1Connection:
         held, self._held = self._held, b""
         return held
 
-    def _feed(self, data: bytes | memoryview) -> None:
+    def _feed(self, data: bytes) -> None:
         reader = self._reader
         while data:
             phase = reader.phase
-            if phase is UPGRADED:
-                reader.events.append(DataReceived(reader.stream, bytes(data)))
+            if phase is IDLE:
+                # The common case is a whole head and nothing else.
+                end = data.find(HEAD_END) + _HEAD_END_SIZE if data[0] >= FIRST_LETTER else 0
+                piece = data if end == len(data) else self._first_piece(data, end)
+                reader.line = piece
+            elif self._keeps_from_parser(phase, data):
                 return
-            if phase is HELD:
-                self._hold(bytes(data))
-                return
-            if phase in _DEAF:
-                return
+            else:
+                piece = reader.next_piece(data)
             try:
-                reader.parser.feed_data(data)
+                reader.parser.feed_data(piece)
             except httptools.HttpParserUpgrade as pause:
-                data = memoryview(data)[pause.args[0] :]
+                data = data[pause.args[0] :]
                 if reader.phase is PRIMING:
                     reader.prime_for_body()
             except httptools.HttpParserError as error:
@@ -222,7 +260,40 @@ class Http1Connection:
                     self._refuse(error)
                 return
             else:
-                return
+                if piece is data or not piece:
+                    return
+                data = data[len(piece) :]
+
+    def _keeps_from_parser(self, phase: Phase, data: bytes) -> bool:
+        """Whether ``data`` is nothing for llhttp; then it is seen to here."""
+        if phase is UPGRADED:
+            self._reader.events.append(DataReceived(self._reader.stream, data))
+        elif phase is HELD:
+            self._hold(data)
+        elif phase is not LAST and phase is not CLOSED:
+            return False
+        return True
+
+    def _first_piece(self, data: bytes, end: int) -> bytes:
+        """What to feed next where a request may start: its head, up to ``end``; the part of it that
+        is there; or the empty lines before it. Nothing, if it is too early or too late to go on."""
+        if end > _HEAD_END_SIZE:
+            return data[:end]
+        if end:
+            self._reader.before = data[-OVERLAP:]
+            return data
+        try:
+            size = empty_lines(data)
+        except ProtocolError as error:
+            self._violate(error.status, error.reason)
+            return b""
+        if size:
+            return data[:size]
+        if data == CR:
+            self._held = CR
+        else:
+            self._violate(*status_of_unknown_method(data))
+        return b""
 
     def _hold(self, data: bytes) -> None:
         self._held = data
@@ -238,6 +309,9 @@ class Http1Connection:
             raise error  # our own fault, or an interrupt: not to be blamed on the peer
         else:
             reason = str(error)
+            if reason == _UNKNOWN_METHOD:
+                self._violate(*status_of_unknown_method(self._reader.line))
+                return
             self._violate(_STATUS_OF_REASON.get(reason, 400), reason)
 
     def _violate(self, status: int, reason: str) -> None:
@@ -259,17 +333,16 @@ class Http1Connection:
         if not exchanges or (len(exchanges) == 1 and exchanges[0].started):
             self.keep_alive = False
 
-    def _start(self, exchange: Exchange, event: ResponseStarted) -> bytes:
+    def _start(self, exchange: Exchange, status: int) -> None:
+        """The response's head is made."""
         reader = self._reader
-        head = exchange.start(event)
         self.keep_alive = not exchange.closes
-        if event.status == SWITCHING_PROTOCOLS:
+        if status == SWITCHING_PROTOCOLS:
             self.keep_alive = False
             reader.exchanges.clear()
             reader.finish(UPGRADED)
         elif reader.phase is HELD and exchange is reader.exchanges[-1]:
             reader.end_message()
-        return head
 
     def _end_exchange(self, exchange: Exchange) -> None:
         reader = self._reader

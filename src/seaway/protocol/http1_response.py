@@ -11,6 +11,8 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import NamedTuple
 
+import msgspec
+
 from seaway.exceptions import ResponseError
 
 from .date import DATE
@@ -21,7 +23,7 @@ from .events import (
     ResponseStarted,
     ResponseTrailers,
 )
-from .headers import check_response_headers, response_name, token_list
+from .headers import Remembered, check_response_text, response_name, token_list
 
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}".encode() for status in HTTPStatus
@@ -39,6 +41,18 @@ def _status_line(status: int) -> bytes:
     return _STATUS_LINES.get(status) or b"HTTP/1.1 %d " % status
 
 
+def _beginning(name: bytes) -> bytes:
+    """How the line of a field begins; empty for those that are ours to write.
+
+    Raises `ResponseError` unless ``name`` is a token.
+    """
+    lower = response_name(name)
+    return b"" if lower in _OURS else lower + b": "
+
+
+_BEGINNINGS = Remembered(_beginning)
+
+
 def _content_length(value: bytes) -> int:
     if not value.isdigit():
         raise ResponseError(f"the application sent a Content-Length that is no number: {value!r}")
@@ -46,16 +60,8 @@ def _content_length(value: bytes) -> int:
 
 
 def _head(lines: list[bytes], headers: Headers) -> bytes:
-    """Join a head's lines and refuse injected ones.
-
-    Between N lines there are N - 1 line ends: counting CR and LF finds an injected one far faster
-    than a look at each value; only then is the guilty header searched for.
-    """
-    head = b"\r\n".join(lines)
-    ends = len(lines) - 1
-    if head.count(b"\n") != ends or head.count(b"\r") != ends or b"\0" in head:
-        check_response_headers(headers)
-    return head + b"\r\n\r\n"
+    check_response_text(b"".join(lines), headers)
+    return b"\r\n".join(lines) + b"\r\n\r\n"
 
 
 def _plain_head(status: int, headers: Headers) -> bytes:
@@ -87,75 +93,44 @@ def _bare(part: bytes) -> bytes:
 
 
 _LAST_CHUNK = b"0\r\n\r\n"
-_CHUNKED = Coding(_chunk, _LAST_CHUNK)
-#: For HTTP/1.0: the end of the connection is the end of the body.
-_UNTIL_CLOSE = Coding(_bare, b"")
 
 
-class Exchange:
+#: Writes a part of a body: the exchange, the part, and whether it is the last.
+Writer = Callable[["Exchange", bytes, bool], bytes]
+
+
+class Exchange(msgspec.Struct, eq=False, gc=False):
     """One request's answer, from interim responses to the last byte.
 
-    ``closes`` says whether the connection ends with this response; it is final once the response
-    has started.
+    A struct for its constructor: each request makes one. It refers to no other object that could
+    refer to it.
+
+    :param head_only: the request was HEAD: its response has a head only.
+    :param old: the request was HTTP/1.0: no chunks and no interim responses.
+    :param closes: the connection ends with this response; final once the response has started.
+    :param upgradable: the request asked for another protocol.
+    :param awaits_continue: the client holds its body back until it sees a 100.
     """
 
-    __slots__ = (
-        "_left",
-        "_write",
-        "awaits_continue",
-        "closes",
-        "head_only",
-        "old",
-        "stream",
-        "upgradable",
-    )
-
-    def __init__(
-        self,
-        stream: int,
-        *,
-        head_only: bool = False,
-        old: bool = False,
-        closes: bool = False,
-        upgradable: bool = False,
-        awaits_continue: bool = False,
-    ) -> None:
-        """
-        :param head_only: the request was HEAD: its response has a head only.
-        :param old: the request was HTTP/1.0: no chunks and no interim responses.
-        :param closes: the request, or a violation in it, ends the connection.
-        :param upgradable: the request asked for another protocol.
-        :param awaits_continue: the client holds its body back until it sees a 100.
-        """
-        self.stream = stream
-        self.head_only = head_only
-        self.old = old
-        self.closes = closes
-        self.upgradable = upgradable
-        self.awaits_continue = awaits_continue
-        self._write: Callable[[ResponseData], bytes] | None = None
-        self._left = 0
+    stream: int
+    head_only: bool = False
+    old: bool = False
+    closes: bool = False
+    upgradable: bool = False
+    awaits_continue: bool = False
+    #: What writes the response's body, once the response has started.
+    writer: Writer | None = None
+    #: Bytes that a body of counted length still has to have.
+    due: int = 0
 
     @property
     def started(self) -> bool:
         """Whether the final response's head has been sent."""
-        return self._write is not None
-
-    @property
-    def coding(self) -> Coding:
-        """The coding of a body that has begun and has no length of its own.
-
-        :raises ResponseError: there is no such body.
-        """
-        if self._write == self._write_chunk:
-            return _CHUNKED
-        if self._write == self._write_until_close:
-            return _UNTIL_CLOSE
-        raise ResponseError("the application streams a response whose length is fixed")
+        return self.writer is not None
 
     def interim(self, event: InterimResponse) -> bytes:
         """A 1xx response, or nothing for an HTTP/1.0 client (RFC 9110 section 15.2)."""
-        if self._write is not None:
+        if self.writer is not None:
             raise ResponseError("the application sent an interim response after the final one")
         if not 100 <= event.status <= 199 or event.status == SWITCHING_PROTOCOLS:
             raise ResponseError(f"the application sent {event.status} as an interim response")
@@ -167,18 +142,24 @@ class Exchange:
 
     def start(self, event: ResponseStarted) -> bytes:
         """The final response's head, with the framing that its status and headers call for."""
-        if self._write is not None:
+        return self.begin(event.status, event.headers)
+
+    def begin(self, status: int, headers: Headers) -> bytes:
+        """`start` without an event."""
+        if self.writer is not None:
             raise ResponseError("the application started a second response to one request")
-        if event.status < 200:
-            return self._switch(event)
-        lines = [_status_line(event.status)]
+        if status < 200:
+            return self._switch(status, headers)
+        lines = [_STATUS_LINES.get(status) or _status_line(status)]
         length: bytes | None = None
         date: bytes | None = None
-        for field, value in event.headers:
+        for field, value in headers:
+            beginning = _BEGINNINGS[field]
+            if beginning:
+                lines.append(beginning + value)
+                continue
             name = response_name(field)
-            if name not in _OURS:
-                lines.append(name + b": " + value)
-            elif name == b"content-length":
+            if name == b"content-length":
                 if length is not None and length != value:
                     raise ResponseError("the application sent two different Content-Lengths")
                 length = value
@@ -187,93 +168,129 @@ class Exchange:
             elif name == b"connection" and b"close" in token_list((value,)):
                 self.closes = True
         lines.append(date or DATE.now().line)
-        write = self._frame(lines, event.status, length)
+        writer = self._frame(lines, status, length)
         # A client that still waits for its 100 may send its body or not: only closing tells where
         # the next request would start (RFC 9110 section 10.1.1).
-        self.closes = self.closes or self.awaits_continue
-        if self.closes:
+        if self.closes or self.awaits_continue:
+            self.closes = True
             lines.append(b"connection: close")
         elif self.old:
             lines.append(b"connection: keep-alive")
-        head = _head(lines, event.headers)
-        self._write = write
+        head = _head(lines, headers)
+        self.writer = writer
         return head
+
+    def open(self, status: int, headers: Headers, data: bytes, ended: bool) -> tuple[bytes, bytes]:
+        """The final response's head, and the first part of its body in its framing.
+
+        :raises ResponseError: nothing may be sent; another response can take this one's place.
+        """
+        head = self.begin(status, headers)
+        assert self.writer is not None  # noqa: S101 - for the type checker
+        try:
+            return head, self.writer(self, data, ended)
+        except ResponseError:
+            self.writer = None
+            raise
+
+    def start_coded(self, event: ResponseStarted) -> tuple[bytes, Coding]:
+        """The final response's head, and the coding of its body.
+
+        :raises ResponseError: as `open` does, and for a body whose length is fixed.
+        """
+        head = self.start(event)
+        coding = _CODINGS.get(self.writer)
+        if coding is None:
+            self.writer = None
+            raise ResponseError("the application streams a response whose length is fixed")
+        return head, coding
 
     def data(self, event: ResponseData) -> bytes:
         """A part of the response's body in its framing."""
-        if self._write is None:
+        if self.writer is None:
             raise ResponseError("the application sent a body before the response's head")
-        return self._write(event)
+        return self.writer(self, event.data, event.ended)
 
     @property
     def left(self) -> int:
         """Bytes that a body of counted length still has to have; -1 for any other."""
-        return self._left if self._write == self._write_counted else -1
+        return self.due if self.writer is _write_counted else -1
 
     def skip(self, size: int) -> None:
         """So many bytes of a body of counted length were sent past this object."""
-        self._left -= size
+        self.due -= size
 
     def trailers(self, event: ResponseTrailers) -> bytes:
         """The end of a body that trailers follow; they are dropped where the framing has no place
         for them (RFC 9112 section 7.1.2)."""
-        if self._write != self._write_chunk:
+        if self.writer is not _write_chunk:
             return self.data(ResponseData(event.stream, b"", ended=True))
         lines = [b"0", *(response_name(name) + b": " + value for name, value in event.headers)]
         return _head(lines, event.headers)
 
-    def _switch(self, event: ResponseStarted) -> bytes:
-        if event.status != SWITCHING_PROTOCOLS:
-            raise ResponseError(f"the application sent {event.status} as a final response")
+    def _switch(self, status: int, headers: Headers) -> bytes:
+        if status != SWITCHING_PROTOCOLS:
+            raise ResponseError(f"the application sent {status} as a final response")
         if not self.upgradable:
             raise ResponseError("the application sent 101, but the request asked for no upgrade")
-        head = _plain_head(event.status, event.headers)
-        self._write = self._write_nothing
+        head = _plain_head(status, headers)
+        self.writer = _write_nothing
         return head
 
-    def _frame(
-        self, lines: list[bytes], status: int, length: bytes | None
-    ) -> Callable[[ResponseData], bytes]:
+    def _frame(self, lines: list[bytes], status: int, length: bytes | None) -> Writer:
         """Add the line that frames the body; return what writes it (RFC 9112 section 6.3)."""
-        counted = None if length is None else _content_length(length)
-        if length is not None and status != 204:
-            lines.append(b"content-length: " + length)
+        if length is not None:
+            self.due = _content_length(length)
+            if status != 204:
+                lines.append(b"content-length: " + length)
         if status in _WITHOUT_CONTENT:
-            return self._write_nothing
+            return _write_nothing
         if self.head_only:
-            return self._write_head_only
-        if counted is not None:
-            self._left = counted
-            return self._write_counted
+            return _write_head_only
+        if length is not None:
+            return _write_counted
         if self.old:
             self.closes = True
-            return self._write_until_close
+            return _write_until_close
         lines.append(b"transfer-encoding: chunked")
-        return self._write_chunk
+        return _write_chunk
 
-    def _write_counted(self, event: ResponseData) -> bytes:
-        self._left -= len(event.data)
-        if self._left < 0:
-            self.closes = True
-            raise ResponseError(f"the application sent {-self._left} bytes over its Content-Length")
-        if event.ended and self._left:
-            self.closes = True
-            raise ResponseError(f"the application sent {self._left} bytes under its Content-Length")
-        return event.data
 
-    def _write_chunk(self, event: ResponseData) -> bytes:
-        # An empty chunk would end the body (RFC 9112 section 7.1).
-        chunk = _chunk(event.data) if event.data else b""
-        return chunk + _LAST_CHUNK if event.ended else chunk
+def _write_counted(exchange: Exchange, data: bytes, ended: bool) -> bytes:
+    exchange.due = due = exchange.due - len(data)
+    if due < 0:
+        exchange.closes = True
+        raise ResponseError(f"the application sent {-due} bytes over its Content-Length")
+    if ended and due:
+        exchange.closes = True
+        raise ResponseError(f"the application sent {due} bytes under its Content-Length")
+    return data
 
-    def _write_until_close(self, event: ResponseData) -> bytes:
-        return event.data
 
-    def _write_head_only(self, _event: ResponseData) -> bytes:
-        # RFC 9110 section 9.3.2: applications may well make the body that GET would have.
-        return b""
+def _write_chunk(_exchange: Exchange, data: bytes, ended: bool) -> bytes:
+    # An empty chunk would end the body (RFC 9112 section 7.1).
+    chunk = _chunk(data) if data else b""
+    return chunk + _LAST_CHUNK if ended else chunk
 
-    def _write_nothing(self, event: ResponseData) -> bytes:
-        if event.data:
-            raise ResponseError("the application sent a body with a status that cannot have one")
-        return b""
+
+def _write_until_close(_exchange: Exchange, data: bytes, _ended: bool) -> bytes:
+    return data
+
+
+def _write_head_only(_exchange: Exchange, _data: bytes, _ended: bool) -> bytes:
+    # RFC 9110 section 9.3.2: applications may well make the body that GET would have.
+    return b""
+
+
+def _write_nothing(_exchange: Exchange, data: bytes, _ended: bool) -> bytes:
+    if data:
+        raise ResponseError("the application sent a body with a status that cannot have one")
+    return b""
+
+
+#: How a body is written whose length is not known in advance, by what writes its parts here.
+_CODINGS: dict[Writer | None, Coding] = {
+    _write_chunk: Coding(_chunk, _LAST_CHUNK),
+    # For HTTP/1.0: the end of the connection is the end of the body.
+    _write_until_close: Coding(_bare, b""),
+}

@@ -41,14 +41,18 @@ from .http2_answer import COMPLETE, Answer, promised_fields
 from .http2_frames import (
     CANCEL,
     ENHANCE_YOUR_CALM,
+    FLOW_CONTROL_ERROR,
     INTERNAL_ERROR,
+    LARGE_SIZE,
+    MAX_WINDOW,
     NO_ERROR,
     PREFACE,
     PROTOCOL_ERROR,
     FrameWatch,
     goaway,
+    wrong_preface,
 )
-from .http2_rules import MALFORMED, Fields, read_request, trailer_fields
+from .http2_rules import MALFORMED, read_request, trailer_fields
 
 __all__ = [
     "CANCEL",
@@ -58,6 +62,7 @@ __all__ = [
     "PROTOCOL_ERROR",
     "Http2Connection",
     "Http2Limits",
+    "wrong_preface",
 ]
 
 #: A header list over the limit is answered with 431; one so many times over it ends the connection,
@@ -157,10 +162,36 @@ class Http2Connection:
             data = self._tail + data
             self._tail = b""
         end = watch.scan(data)
+        while watch.large is not None:
+            self._feed(data[:end])
+            data = self._widen(data[end:], *watch.large)
+            watch.large = None
+            end = watch.scan(data)
         if end != len(data):
             if watch.fault is None:
                 self._tail = data[end:]
             data = data[:end]
+        self._feed(data)
+        return self.settle()
+
+    def _widen(self, data: bytes, stream: int, increment: int) -> bytes:
+        """The peer widens a stream's window, which may be too much: that ends the stream alone,
+        where libnghttp2 would end the connection (section 6.9.1). What follows the frame."""
+        try:
+            window = self._engine.stream_remote_window_size(stream)
+        except ngh2.NGH2Error:
+            window = 0
+        if window + increment > MAX_WINDOW:
+            self._reset(stream, FLOW_CONTROL_ERROR)
+        else:
+            self._feed(data[:LARGE_SIZE])
+        return data[LARGE_SIZE:]
+
+    def _feed(self, data: bytes) -> None:
+        """Hand whole pieces that were looked at to libnghttp2."""
+        if self.closed:
+            return
+        watch = self._watch
         try:
             self._engine.receive_data(data)
         except ngh2.DenialOfServiceError as error:
@@ -173,7 +204,6 @@ class Http2Connection:
             self._take_events()
             if watch.fault is not None:
                 self._terminate(watch.fault.code, watch.fault.reason)
-        return self.settle()
 
     def settle(self) -> list[Event]:
         """What has come of sending: streams that ended, or that could not go on, and the end."""
@@ -277,27 +307,22 @@ class Http2Connection:
             return 0
         return _ON_SEND[type(event)](self, answer, event)
 
-    def begin(self, event: ResponseStarted) -> Fields:
-        """The field section of a final response, to be sent by `respond`.
+    def answer(self, stream: int, status: int, headers: Headers, data: bytes, ended: bool) -> int:
+        """`send` for a final response's head and the first part of its body together: a whole
+        response without a body is one frame.
 
-        :raises ResponseError: the application's fault; another response can take its place.
+        :raises ResponseError: the application's fault; nothing is sent, and another response can
+            take this one's place.
         """
-        answer = self.streams.get(event.stream)
-        return [] if answer is None else answer.start(event)
-
-    def respond(self, fields: Fields, part: ResponseData) -> int:
-        """Queue a response's head, made by `begin`, and the first part of its body together: a
-        whole response without a body is one frame. The number of bytes of body."""
-        stream = part.stream
         answer = self.streams.get(stream)
         if answer is None or self.closed:
             return 0
-        data = answer.data(part)
-        empty = part.ended and not data
+        fields, data = answer.open(status, headers, data, ended)
+        empty = ended and not data
         try:
             self._engine.send_response(stream, fields, end_stream=empty)
             if not empty:
-                self._engine.send_data(stream, data, end_stream=part.ended)
+                self._engine.send_data(stream, data, end_stream=ended)
         except ngh2.StreamProtocolError:
             return 0
         return len(data)
@@ -316,11 +341,12 @@ class Http2Connection:
         return 0
 
     def _send_head(self, answer: Answer, event: ResponseStarted) -> int:
-        self._try(self._engine.send_response, event.stream, answer.start(event))
+        fields = answer.start(event.status, event.headers)
+        self._try(self._engine.send_response, event.stream, fields)
         return 0
 
     def _send_data(self, answer: Answer, event: ResponseData) -> int:
-        data = answer.data(event)
+        data = answer.data(event.data, event.ended)
         try:
             self._engine.send_data(event.stream, data, end_stream=event.ended)
         except ngh2.StreamProtocolError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from seaway.exceptions import ResponseError
 
-from .events import Headers, InterimResponse, RequestReceived, ResponseData, ResponseStarted
+from .events import Headers, InterimResponse, RequestReceived
 from .http2_rules import Fields, response_fields
 
 #: Statuses whose responses have no content (RFC 9110 sections 15.3.5 and 15.4.5).
@@ -51,14 +51,24 @@ class Answer:
             raise ResponseError(f"the application sent {event.status} as an interim response")
         return response_fields(event.status, event.headers, date=False)[0]
 
-    def start(self, event: ResponseStarted) -> Fields:
+    def open(self, status: int, headers: Headers, data: bytes, ended: bool) -> tuple[Fields, bytes]:
+        """`start` and `data` in one; if it raises, it is as if nothing had been sent."""
+        fields = self.start(status, headers)
+        try:
+            return fields, self.data(data, ended)
+        except ResponseError:
+            self.state = NEW
+            self.tunnel = False
+            self._left = -1
+            raise
+
+    def start(self, status: int, headers: Headers) -> Fields:
         """The fields of the final response."""
         if self.state != NEW:
             raise ResponseError("the application started a second response to one request")
-        status = event.status
         if status < 200:
             status = self._switch(status)
-        fields, length = response_fields(status, event.headers)
+        fields, length = response_fields(status, headers)
         if self._with_content and status in _WITHOUT_CONTENT:
             self._left = 0
         elif self._with_content:
@@ -74,16 +84,15 @@ class Answer:
         self.tunnel = True
         return 200
 
-    def data(self, event: ResponseData) -> bytes:
+    def data(self, data: bytes, ended: bool) -> bytes:
         """The bytes of the body to send; none for HEAD (RFC 9110 section 9.3.2)."""
         if self.state != STARTED:
             raise ResponseError("the application sent a body outside of a response")
-        data = event.data
         if not self._with_content:
             data = b""
         elif self._left >= 0:
-            self._count(len(data), event.ended)
-        if event.ended:
+            self._count(len(data), ended)
+        if ended:
             self.state = COMPLETE
         return data
 

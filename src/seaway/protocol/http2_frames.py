@@ -11,12 +11,16 @@ RST_STREAM (an error, RFC 9113 section 5.1), one must remember what the peer its
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Mapping
+from http import HTTPMethod
 
 import msgspec
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+#: Three words, the last of which names no protocol and version.
+_WORDS = re.compile(rb"([A-Z]+) [!-~]+ [!-.0-~]+\r\n")
 
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING = range(7)
 GOAWAY, WINDOW_UPDATE, CONTINUATION = 7, 8, 9
@@ -34,6 +38,11 @@ _STREAM_MASK = 0x7FFFFFFF
 
 #: Streams that are remembered. A forgotten one is left to libnghttp2, which is lenient.
 _REMEMBERED = 1024
+
+#: Increments from here on can take a window over its limit at once or twice (section 6.9.1).
+_LARGE = 1 << 30
+LARGE_SIZE = HEADER_SIZE + 4
+MAX_WINDOW = (1 << 31) - 1
 
 #: What the peer has said of a stream: it may send more; END_STREAM; RST_STREAM.
 _OPEN, _ENDED, _RESET = range(3)
@@ -105,6 +114,7 @@ class FrameWatch:
         "data_of",
         "fault",
         "head_pending",
+        "large",
         "last",
         "unfinished",
     )
@@ -123,6 +133,9 @@ class FrameWatch:
         self.last = 0
         #: Whether a header block has begun and not ended.
         self.head_pending = False
+        #: A stream and by how much it widens its window, if that may be too much: `scan` has
+        #: stopped before that frame, of `LARGE_SIZE` bytes, and goes on behind it.
+        self.large: tuple[int, int] | None = None
         #: Why nothing more is read, once that is so.
         self.fault: Fault | None = None
 
@@ -141,7 +154,8 @@ class FrameWatch:
                 break
             peek = data[start : start + min(length, 5)]
             self._look(kind, flags, stream & _STREAM_MASK, peek, length)
-            if self.fault is not None:
+            if self.fault is not None or self.large is not None:
+                self._skip = 0
                 return position
             position = start + length
         self.unfinished = position != size
@@ -165,18 +179,24 @@ class FrameWatch:
             if stream in self._streams:
                 self._streams[stream] = _RESET
             self._count(RST_STREAM)
-        elif kind == PRIORITY:
-            # RFC 7540 section 5.3.1; RFC 9113 has no more use for the frame.
+        elif kind in {PING, SETTINGS}:
+            if not flags & ACK:
+                self._count(kind)
+        elif kind == WINDOW_UPDATE:
+            increment = int.from_bytes(start, "big") & _STREAM_MASK
+            if increment >= _LARGE and length == 4 and stream:
+                self.large = stream, increment
+        elif kind == PRIORITY or kind > CONTINUATION:
+            self._ignored(kind, stream, start)
+
+    def _ignored(self, kind: int, stream: int, start: bytes) -> None:
+        """RFC 7540 section 5.3.1 forbids these; RFC 9113 has no more use for PRIORITY."""
+        if kind == PRIORITY:
             if not stream:
                 self._fail(PROTOCOL_ERROR, "PRIORITY on stream 0")
             elif len(start) == 5 and int.from_bytes(start[:4], "big") & _STREAM_MASK == stream:
                 self._fail(PROTOCOL_ERROR, "a stream that depends on itself")
-            self._count(PRIORITY)
-        elif kind in {PING, SETTINGS}:
-            if not flags & ACK:
-                self._count(kind)
-        elif kind > CONTINUATION:
-            self._count(PRIORITY)
+        self._count(PRIORITY)
 
     def _headers(self, stream: int, flags: int) -> None:
         streams = self._streams
@@ -221,8 +241,17 @@ class FrameWatch:
         self.fault = Fault(code, reason)
 
 
-#: Bytes of a payload that are looked at: the pad length of DATA, the dependency in PRIORITY.
-_PEEK = {DATA: 1, PRIORITY: 5}
+#: Bytes of a payload that are looked at: the pad length of DATA, the dependency in PRIORITY, the
+#: increment in WINDOW_UPDATE.
+_PEEK = {DATA: 1, PRIORITY: 5, WINDOW_UPDATE: 4}
+
+
+def wrong_preface(data: bytes) -> bool:
+    """Whether the first bytes of a connection are neither HTTP/2's preface nor a request line of
+    HTTP/1 with whatever errors: no known method and no version. Section 3.4 has them answered with
+    a connection error; to a client of HTTP/2, words would be a frame of megabytes."""
+    words = _WORDS.match(data)
+    return words is not None and words[1].decode() not in HTTPMethod.__members__
 
 
 def goaway(last_stream: int, code: int, reason: str = "") -> bytes:

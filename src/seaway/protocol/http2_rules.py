@@ -19,9 +19,9 @@ from seaway.exceptions import ProtocolError, ResponseError
 
 from .date import DATE
 from .events import Headers, RequestReceived
-from .headers import check_response_headers, response_name
+from .headers import check_response_headers, check_response_text, response_name
 from .http1_request import HttpLimits
-from .http1_rules import expects_continue, refusal
+from .http1_rules import FRAGMENT, expects_continue, refusal
 
 #: uri-host [":" port]; no userinfo (RFC 9113 section 8.3.1).
 _AUTHORITY = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+;=]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
@@ -48,7 +48,11 @@ def _is_authority(value: bytes) -> bool:
 
 @lru_cache(maxsize=64)
 def _method(value: bytes) -> str:
-    return value.decode("ascii")
+    method = value.decode("ascii")
+    if method != method.upper():
+        # Methods are case-sensitive (RFC 9110 section 9.1), and ASGI's are in upper case.
+        raise refusal("the method is not known", 501)
+    return method
 
 
 def read_request(stream: int, fields: Fields, ended: bool, limits: HttpLimits) -> RequestReceived:
@@ -125,7 +129,7 @@ def _protocol(method: str, pseudo: dict[bytes, bytes]) -> str:
 def _check_target(method: str, target: bytes, limits: HttpLimits) -> None:
     if len(target) > limits.target_bytes:
         raise refusal("the request target is too long", 414)
-    if b"#" in target:
+    if FRAGMENT in target:
         raise malformed("the request target has a fragment")
     if target[:1] != b"/" and not (target == b"*" and method == "OPTIONS"):
         raise malformed("the request target is not a path")
@@ -159,9 +163,7 @@ def response_fields(status: int, headers: Headers, *, date: bool = True) -> tupl
             date = False
         fields.append((field, value))
         values.append(value)
-    text = b"".join(values)
-    if b"\n" in text or b"\r" in text or b"\0" in text:
-        check_response_headers(headers)
+    check_response_text(b"".join(values), headers)
     if date:
         fields.append((b"date", DATE.now().value))
     return fields, -1 if length is None else int(length)

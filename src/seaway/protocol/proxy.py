@@ -111,12 +111,13 @@ def _text_port(text: bytes) -> int:
 def _parse_v2(data: bytes) -> ProxyHeader | None:
     if not _V2.startswith(data[: len(_V2)]):
         raise ProtocolError("no PROXY header")
+    if len(data) > len(_V2):
+        command = data[len(_V2)] & 0x0F
+        if data[len(_V2)] >> 4 != 2 or command > _PROXY:
+            raise ProtocolError("a PROXY header of an unknown version or command")
     if len(data) < _HEAD.size:
         return None
-    _, version_command, family, length = _HEAD.unpack_from(data)
-    command = version_command & 0x0F
-    if version_command >> 4 != 2 or command > _PROXY:
-        raise ProtocolError("a PROXY header of an unknown version or command")
+    _, _, family, length = _HEAD.unpack_from(data)
     size = _HEAD.size + length
     if size > V2_LIMIT:
         raise ProtocolError(f"a PROXY header of more than {V2_LIMIT} bytes")

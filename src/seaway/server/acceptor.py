@@ -25,6 +25,7 @@ from seaway.protocol.proxy import MOST, ProxyHeader, parse
 from seaway.server.board import Board
 from seaway.server.context import Context
 from seaway.server.logs import log_event, server_log
+from seaway.server.replies import NOT_TLS
 
 #: Connections accepted in one turn of the loop, alone and beside other workers.
 _BATCH, _SMALL_BATCH = 64, 4
@@ -174,10 +175,26 @@ class Acceptor:
         proxied, fd = self._context.proxied, sock.fileno()
         if header is not None:
             proxied[fd] = header
+        spare = _second_handle(sock) if self._options else None
         try:
             # Network trouble, and TLS handshakes that fail, are the peer's affair; there is nobody
-            # to be told.
-            with contextlib.suppress(OSError, asyncio.CancelledError):
-                await self._loop.connect_accepted_socket(self._factory, sock, **self._options)
+            # to be told, but for those who speak HTTP in the clear.
+            await self._loop.connect_accepted_socket(self._factory, sock, **self._options)
+        except ssl.SSLError as error:
+            if spare is not None and error.reason == "HTTP_REQUEST":
+                with contextlib.suppress(OSError):
+                    spare.send(NOT_TLS)
+        except (OSError, asyncio.CancelledError):
+            return
         finally:
             proxied.pop(fd, None)
+            if spare is not None:
+                spare.close()
+
+
+def _second_handle(sock: socket.socket) -> socket.socket | None:
+    """The loop closes the socket of a TLS handshake that fails, and with it the way to say so."""
+    try:
+        return sock.dup()
+    except OSError:
+        return None

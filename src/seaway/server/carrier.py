@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, BinaryIO, Protocol
 
 from seaway.protocol.events import (
+    Headers,
     InterimResponse,
     ResponseData,
     ResponseStarted,
@@ -24,9 +25,6 @@ from seaway.server.handoff import Farewell, Framing, Handler, Sink
 from seaway.server.replies import Header
 from seaway.server.scope_types import Peer
 
-#: A response's head that is made but not sent: a value of the carrier's own.
-Head = Any
-
 
 class Stream(Protocol):
     """What a carrier tells the stream that it carries."""
@@ -34,6 +32,8 @@ class Stream(Protocol):
     number: int
     ended: bool
     full: bool
+    #: Whether the client waits for our 100 before it sends its body.
+    holds_back: bool
 
     @property
     def answered(self) -> bool:
@@ -76,22 +76,17 @@ class Carrier(Protocol):
     gate: Gate
     """Opens when `writable` turns True, and when nothing can be sent any more."""
 
-    def begin(self, event: ResponseStarted) -> Head:
-        """Make a response's head, to be sent by `send` together with the first part of its body.
+    def answer(self, stream: int, status: int, headers: Headers, data: bytes, ended: bool) -> int:
+        """Send a response's head and the first part of its body; the number of bytes of the latter.
 
-        Raises `ResponseError` for what HTTP cannot carry: the application's fault.
+        Raises `ResponseError` for what HTTP cannot carry: the application's fault. Nothing is sent
+        then, and another response can take this one's place.
         """
 
     def send(
-        self,
-        event: InterimResponse | ResponseStarted | ResponseData | ResponseTrailers,
-        *,
-        after: Head = None,
+        self, event: InterimResponse | ResponseStarted | ResponseData | ResponseTrailers
     ) -> int:
-        """Send ``after``, then one part of the response; the number of bytes of the latter.
-
-        Raises `ResponseError`, as `begin` does.
-        """
+        """Send one part of the response; its size in bytes. Raises `ResponseError`."""
 
     def respond(
         self, stream: int, status: int, reason: str = "", headers: Iterable[Header] = ()
@@ -130,9 +125,9 @@ class Carrier(Protocol):
         """After `accept`: all that comes is for ``protocol``. Returns what came already."""
 
     @property
-    def stream_body(self) -> Callable[[Head, Handler, Framing, Farewell], Sink] | None:
-        """Send a head that `begin` made, and leave the body, and the end of the connection with it,
-        to a sink. None where a response cannot have the connection to itself.
+    def stream_body(self) -> Callable[[ResponseStarted, Handler, Framing, Farewell], Sink] | None:
+        """Send a head, and leave the body, and the end of the connection with it, to a sink. None
+        where a response cannot have the connection to itself.
 
-        Raises `ResponseError` for a response whose length is fixed.
+        Raises `ResponseError` as `answer` does, and for a response whose length is fixed.
         """

@@ -1,4 +1,4 @@
-"""The command line: ``seaway serve module:application``.
+"""The command line: ``seaway serve`` and its sisters.
 
 What lives here: options derived from `ServerConfig`, and errors as one line.
 What must not: an option of its own.
@@ -10,14 +10,17 @@ import dataclasses
 import sys
 import typing
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
 import seaway
 from seaway.exceptions import ConfigurationError
+from seaway.migrating.command import migrate
 from seaway.server.application import StartupFailed, load
 from seaway.server.config import ENVIRONMENT_PREFIX, ServerConfig
+from seaway.server.layer_command import layer
 from seaway.server.run import run
 
 _TYPES: dict[Any, Any] = {int: int, float: float, str: str, str | None: str, tuple[str, ...]: str}
@@ -74,6 +77,20 @@ def serve(application: str, **values: Any) -> None:
             click.echo(error.details, err=True)
         click.echo(f"Error: {error}", err=True)
         sys.exit(1)
+
+
+main.add_command(layer)
+
+
+@main.command("migrate-from-channels")
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.option("--write", is_flag=True, help="Rewrite the files; without it, only show how.")
+def migrate_from_channels(path: Path, write: bool) -> None:
+    """Move the project at PATH from Channels to Seaway: imports, settings, requirements.
+
+    Nothing is changed that is not understood for certain; what is left is listed.
+    """
+    migrate(path, write=write, say=click.echo)
 
 
 def _serve(application: str, config: ServerConfig) -> None:

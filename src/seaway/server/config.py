@@ -74,7 +74,7 @@ class ServerConfig:
     max_header_bytes: int = option(64 * KIB, "Size of a request's head.", least=256)
     max_headers: int = option(128, "Header fields of a request.", least=1)
     body_buffer: int = option(64 * KIB, "Request body held for the application.", least=1)
-    max_message_bytes: int = option(MIB, "Size of a WebSocket message.", least=1)
+    max_message_bytes: int = option(16 * MIB, "Size of a WebSocket message.", least=1)
     write_buffer: int = option(64 * KIB, "Unsent bytes after which writers must wait.", least=1)
     batch_writes: str = option(
         "auto",
@@ -83,7 +83,8 @@ class ServerConfig:
     )
     websocket_compression: bool = option(True, "Agree to permessage-deflate (RFC 7692).")
     header_timeout: float = option(10.0, "Time for a request's head to arrive.", least=0.05)
-    idle_timeout: float = option(75.0, "Keep-alive, and stalled bodies.", least=0.05)
+    body_timeout: float = option(10.0, "Time for each KB of a request's body.", least=0.05)
+    idle_timeout: float = option(75.0, "Keep-alive, and clients that take nothing.", least=0.05)
     ping_interval: float = option(20.0, "Silence before a WebSocket ping.", least=0.05)
     ping_misses: int = option(2, "Unanswered pings before a WebSocket is dropped.", least=1)
     close_timeout: float = option(5.0, "Time for a peer to answer a close.", least=0.05)

@@ -15,6 +15,7 @@ from typing import BinaryIO, cast
 from seaway.protocol.events import (
     DataReceived,
     Event,
+    Headers,
     InterimResponse,
     RequestEnded,
     RequestReceived,
@@ -25,9 +26,9 @@ from seaway.protocol.events import (
     ViolationReceived,
 )
 from seaway.protocol.http1 import Http1Connection
-from seaway.protocol.http2 import PREFACE
-from seaway.server.carrier import Head, Stream
-from seaway.server.context import NEVER, Context, OpenConnection
+from seaway.protocol.http2 import PREFACE, wrong_preface
+from seaway.server.carrier import Stream
+from seaway.server.context import BODY_STEP, NEVER, Context, OpenConnection
 from seaway.server.file_body import copy_file
 from seaway.server.handoff import Farewell, Framing, Handler
 from seaway.server.http2_connection import MultiplexedConnection
@@ -52,6 +53,8 @@ class HttpConnection(SocketEnd):
     """The server's end of one connection that speaks HTTP/1.1."""
 
     __slots__ = (
+        "_awaited",
+        "_body_due",
         "_fresh",
         "_head_seen",
         "_incoming",
@@ -71,6 +74,9 @@ class HttpConnection(SocketEnd):
         #: The stream of the request that arrives, or that has arrived last.
         self._incoming: Stream | None = None
         self._head_seen = False
+        #: When so many bytes more of the body that arrives have to be there.
+        self._body_due = NEVER
+        self._awaited = 0
         #: What has come while it can still be the preface of HTTP/2; None once that is settled.
         self._fresh: bytes | None = b"" if context.config.http2 else None
         self._touched = context.now
@@ -87,11 +93,14 @@ class HttpConnection(SocketEnd):
 
     def _is_http2(self, data: bytes) -> bool:
         """Whether ``data`` is not for us: the preface of HTTP/2 (RFC 9113 section 3.3), of which
-        three bytes are enough to tell, or as yet too little to tell."""
+        three bytes are enough to tell, or as yet too little to tell.
+
+        HTTP/2 also answers a wrong preface: words that are no request line of any HTTP/1.
+        """
         if self._fresh:
             data = self._fresh + data
         self._fresh = None
-        if data[:3] == PREFACE[:3]:
+        if data[:3] == PREFACE[:3] or wrong_preface(data):
             MultiplexedConnection(self.context).adopt(self, data)
             return True
         if len(data) < 3 and PREFACE.startswith(data):
@@ -146,6 +155,8 @@ class HttpConnection(SocketEnd):
         stream: Stream = make(self, event)
         self._incoming = stream
         self._head_seen = False
+        if not event.ended:
+            self._time_body()
         if self.current is None:
             self.current = stream
             stream.start()
@@ -154,7 +165,14 @@ class HttpConnection(SocketEnd):
         else:
             self._queue.append(stream)
 
+    def _time_body(self) -> None:
+        self._awaited = BODY_STEP
+        self._body_due = self.context.now + self.context.config.body_timeout
+
     def _on_data(self, event: DataReceived) -> None:
+        self._awaited -= len(event.data)
+        if self._awaited <= 0:
+            self._time_body()
         if self._incoming is not None:
             self._incoming.feed(event.data)
 
@@ -163,6 +181,9 @@ class HttpConnection(SocketEnd):
             self._incoming.end()
 
     def _on_reset(self, _event: StreamReset) -> None:
+        # An application that ends without an answer, now that it cannot have all of the request,
+        # is not at fault (RFC 9112 section 8).
+        self._violation = ViolationReceived(400, "the connection ended inside a request's body")
         if self._incoming is not None:
             self._incoming.disconnect()
 
@@ -182,25 +203,23 @@ class HttpConnection(SocketEnd):
 
     # From the streams ----------------------------------------------------------------------------
 
-    def begin(self, event: ResponseStarted) -> Head:
-        return self.http.send(event)
+    def answer(self, stream: int, status: int, headers: Headers, data: bytes, ended: bool) -> int:
+        head, part = self.http.answer(stream, status, headers, data, ended)
+        size = len(part)
+        if size > _JOIN_LIMIT:
+            self.transport.write(head)
+            self.transport.write(part)
+        else:
+            self.transport.write(head + part)
+        return size
 
     def send(
-        self,
-        event: InterimResponse | ResponseStarted | ResponseData | ResponseTrailers,
-        *,
-        after: Head = None,
+        self, event: InterimResponse | ResponseStarted | ResponseData | ResponseTrailers
     ) -> int:
         data = self.http.send(event)
-        size = len(data)
-        if after:
-            if size > _JOIN_LIMIT:
-                self.transport.write(after)
-            else:
-                data = after + data
         if data:
             self.transport.write(data)
-        return size
+        return len(data)
 
     def respond(
         self, stream: int, status: int, reason: str = "", headers: Iterable[Header] = ()
@@ -208,8 +227,7 @@ class HttpConnection(SocketEnd):
         """A whole response that no application made; the connection does not outlive it."""
         fields, body = plain_response(status, reason)
         fields = [*self.context.default_headers, *fields, *headers]
-        self.send(ResponseStarted(stream, status, fields))
-        self.send(ResponseData(stream, body, ended=True))
+        self.answer(stream, status, fields, body, True)
 
     def response_ended(self, stream: Stream) -> None:
         """The current response is complete: go on with the next request, or close."""
@@ -268,9 +286,9 @@ class HttpConnection(SocketEnd):
         return self.http.upgrade()
 
     def stream_body(
-        self, head: Head, handler: Handler, framing: Framing, farewell: Farewell
+        self, event: ResponseStarted, handler: Handler, framing: Framing, farewell: Farewell
     ) -> ResponseSink:
-        coding = self.http.coding
+        head, coding = self.http.stream(event)
         self.transport.write(head)
         sink = ResponseSink(self.context, self.transport, handler, framing, farewell, coding)
         self._give_way(sink)
@@ -292,6 +310,7 @@ class HttpConnection(SocketEnd):
         waits = bool(self._queue) or (incoming is not None and incoming.full)
         if waits is self.reading:
             self.read(not waits)
+            self._time_body()
             self.set_deadline()
 
     # Leaving -------------------------------------------------------------------------------------
@@ -312,6 +331,11 @@ class HttpConnection(SocketEnd):
         if self.closing or not self.writable:
             super().expire()
         elif self.current is not None:
+            incoming = self._incoming
+            if incoming is not None and incoming.holds_back:
+                self._time_body()
+                self.set_deadline()
+                return
             self._on_violation(ViolationReceived(408, "the request's body has stalled"))
             self.deadline = NEVER
         elif self.http.head_pending:
@@ -327,10 +351,11 @@ class HttpConnection(SocketEnd):
         if self.closing or not self.writable:
             return
         now, config = self.context.now, self.context.config
-        if self.current is not None:
+        if self._incoming is not None and not self._incoming.ended and self.reading:
+            self.deadline = self._body_due
+        elif self.current is not None:
             # Only the peer is timed: the application may take as long as it likes.
-            stalls = self._incoming is not None and not self._incoming.ended and self.reading
-            self.deadline = now + config.idle_timeout if stalls else NEVER
+            self.deadline = NEVER
         elif self.http.head_pending:
             # Not moved by further bytes: a head has to be complete in time, not to progress.
             if not self._head_seen:

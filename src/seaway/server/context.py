@@ -27,6 +27,10 @@ from seaway.server.tls import leaf_certificate
 
 #: A deadline that never comes.
 NEVER = float("inf")
+#: Bytes of a request's body that have to come in each ``body_timeout``: with its default, a tenth
+#: of what the slowest modem sends. Any byte that counted would let a client hold a request open
+#: for days with a few of them.
+BODY_STEP = 1024
 
 #: What RFC 9113 section 6.9.2 starts with: a smaller window would have to be taken back.
 _LEAST_WINDOW = 65_535

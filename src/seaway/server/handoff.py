@@ -9,6 +9,10 @@ connection's `Sink` and returns from its coroutine: the connection stays open an
 to the handler, with no task and no queue of its own. Messages that arrived between accept and
 ``take`` reach the handler in order, after ``take`` has returned.
 
+``scope["extensions"]["seaway.handoff"]["via"]`` is the application that the server calls.
+Middleware that has nothing to do once a connection is handed off may put there what it calls
+itself; by that an application sees whether it may take the connection over (`seaway.middleware`).
+
 On an HTTP scope it is ``take(handler, framing, farewell)``, after ``http.response.start`` and
 before any body: from now on the response's body is what is written to the sink. ``framing`` makes a
 message into the body's bytes (the sink's own framing adds what HTTP needs around them), and
@@ -91,7 +95,13 @@ class Batch(Protocol):
 class Handler(Protocol):
     """What a connection tells the application that took it. Called on the server's event loop.
 
-    An exception that escapes a handler closes its connection with 1011 and is logged.
+    An exception that escapes a handler closes its connection with 1011 and is logged. A handler may
+    have an attribute ``max_message_bytes``: from then on larger messages are refused with 1009,
+    where the server's own limit is not lower already.
+
+    A handler of a WebSocket may also have ``on_drain(reason) -> bool``, called when the server is
+    about to close the connection because it goes. True says that the handler closes it itself, with
+    `CloseCode.SERVICE_RESTART` and this reason, soon; the server's ``drain_timeout`` bounds it.
     """
 
     def on_message(self, data: str | bytes) -> None:

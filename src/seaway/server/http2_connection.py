@@ -35,7 +35,7 @@ _DRAIN_SILENCE = 1.0
 #: Seconds for which the rest of a body is dropped that was not needed for the answer; then the
 #: stream is reset.
 _DISCARD_SECONDS = 2.0
-#: Strands are looked at so many times in each ``idle_timeout``.
+#: Strands are looked at so many times in each ``idle_timeout`` and ``body_timeout``.
 _CHECKS = 4
 
 
@@ -297,13 +297,16 @@ class MultiplexedConnection(SocketEnd):
                 if strand.tunnel.is_closing() and now - strand.touched >= _DISCARD_SECONDS:
                     self.cut(stream)
             elif not strand.stream.ended:
-                self._check_body(strand, now - strand.touched, timeout)
+                self._check_body(strand, now)
 
-    def _check_body(self, strand: Strand, silence: float, timeout: float) -> None:
+    def _check_body(self, strand: Strand, now: float) -> None:
+        timeout = self.context.config.body_timeout
         if strand.stream.answered:
-            if silence >= _DISCARD_SECONDS:
+            if now - strand.touched >= _DISCARD_SECONDS:
                 self.cut(strand.number)
-        elif silence >= timeout and not strand.stream.full and not strand.refusal:
+        elif strand.stream.full or strand.stream.holds_back:
+            strand.progressed = now
+        elif now - strand.progressed >= timeout and not strand.refusal:
             strand.refusal = 408
             strand.stream.disconnect()
 
@@ -311,7 +314,9 @@ class MultiplexedConnection(SocketEnd):
         if self.closing or not self.writable:
             return
         if self._strands:
-            wait = min(self.context.config.idle_timeout / _CHECKS, _DISCARD_SECONDS)
+            config = self.context.config
+            shortest = min(config.idle_timeout, config.body_timeout)
+            wait = min(shortest / _CHECKS, _DISCARD_SECONDS)
             usual = self.context.now + wait
         else:
             usual = self._touched + self.context.config.idle_timeout

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, BinaryIO
 
 from seaway.protocol.events import (
+    Headers,
     InterimResponse,
     RequestReceived,
     ResponseData,
@@ -20,7 +21,8 @@ from seaway.protocol.events import (
 )
 from seaway.protocol.headers import value_of
 from seaway.protocol.http2 import INTERNAL_ERROR
-from seaway.server.carrier import Head, Stream
+from seaway.server.carrier import Stream
+from seaway.server.context import BODY_STEP
 from seaway.server.flow import Gate
 from seaway.server.http2_tunnel import Tunnel
 from seaway.server.replies import Header, plain_response
@@ -34,6 +36,7 @@ class Strand:
 
     __slots__ = (
         "_request",
+        "awaited",
         "client",
         "connection",
         "context",
@@ -41,6 +44,7 @@ class Strand:
         "gate",
         "gone",
         "number",
+        "progressed",
         "refusal",
         "secure",
         "server",
@@ -73,6 +77,9 @@ class Strand:
         self.gone = False
         #: When the client last sent a part of the request; by the coarse clock, as all times here.
         self.touched = self.context.now
+        #: When enough of the body had come last, and how much more is enough.
+        self.progressed = self.context.now
+        self.awaited = BODY_STEP
         #: While not writable: unsent bytes when the client was last seen to take some, and when.
         self.waiting = 0
         self.since = 0.0
@@ -83,21 +90,15 @@ class Strand:
 
     # From the stream -----------------------------------------------------------------------------
 
-    def begin(self, event: ResponseStarted) -> Head:
-        return self.connection.http.begin(event)
+    def answer(self, stream: int, status: int, headers: Headers, data: bytes, ended: bool) -> int:
+        size = self.connection.http.answer(stream, status, headers, data, ended)
+        self.flush()
+        return size
 
     def send(
-        self,
-        event: InterimResponse | ResponseStarted | ResponseData | ResponseTrailers,
-        *,
-        after: Head = None,
+        self, event: InterimResponse | ResponseStarted | ResponseData | ResponseTrailers
     ) -> int:
-        http = self.connection.http
-        if after is None:
-            size = http.send(event)
-        else:
-            assert type(event) is ResponseData  # noqa: S101 - for the type checker: see Carrier
-            size = http.respond(after, event)
+        size = self.connection.http.send(event)
         self.flush()
         return size
 
@@ -125,8 +126,7 @@ class Strand:
     ) -> None:
         fields, body = plain_response(status, reason)
         fields = [*self.context.default_headers, *fields, *headers]
-        head = self.begin(ResponseStarted(stream, status, fields))
-        self.send(ResponseData(stream, body, ended=True), after=head)
+        self.answer(stream, status, fields, body, True)
 
     def response_ended(self, stream: Stream) -> None:
         # A body that still comes is dropped, for a while: its end may be on the way already.
@@ -179,7 +179,10 @@ class Strand:
     # From the connection -------------------------------------------------------------------------
 
     def feed(self, data: bytes) -> None:
-        self.touched = self.context.now
+        self.touched = now = self.context.now
+        self.awaited -= len(data)
+        if self.awaited <= 0:
+            self.awaited, self.progressed = BODY_STEP, now
         (self.tunnel or self.stream).feed(data)
 
     def end(self) -> None:

@@ -21,10 +21,11 @@ from seaway.protocol.events import (
     ResponseStarted,
     ResponseTrailers,
 )
+from seaway.protocol.headers import token_list, values_of
 from seaway.server.access import log_request, path_of, wanted
 from seaway.server.asgi_types import Application, ClientDisconnected, Message, Scope
 from seaway.server.file_body import open_file, read_file
-from seaway.server.flow import Gate
+from seaway.server.flow import Gate, start_task
 from seaway.server.handoff import EXTENSION, Farewell, Framing, Handler, Sink
 from seaway.server.logs import log_event, server_log
 from seaway.server.scope import http_scope
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 #: is sent; all is sent.
 #: A body that trailers follow ends before the response does.
 _WAITING, _HELD, _STARTED, _TRAILING, _COMPLETE = range(5)
+_BODY_MAY_FOLLOW = (_HELD, _STARTED)
 _STANDS = (
     "before the response",
     "before the body",
@@ -67,7 +69,6 @@ class HttpStream:
         "_discarded",
         "_gate",
         "_headers",
-        "_owes_continue",
         "_parts",
         "_peer",
         "_request",
@@ -78,6 +79,7 @@ class HttpStream:
         "_trailers",
         "ended",
         "full",
+        "holds_back",
         "number",
         "task",
     )
@@ -95,7 +97,8 @@ class HttpStream:
         self._buffered = 0
         self._discarded = 0
         self._delivered = False
-        self._owes_continue = request.expects_continue
+        #: Whether the client waits for our 100 before it sends its body.
+        self.holds_back = request.expects_continue
         #: Where `receive` waits; made when it first has to.
         self._gate: Gate | None = None
         self._peer = _HERE
@@ -128,30 +131,27 @@ class HttpStream:
             self.run(context.app)
             return
         try:
-            taken = context.take(self._scope(), self)
+            extensions = self._connection.extensions.copy()
+            taken = context.take(http_scope(self._connection, self._request, extensions), self)
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends this request only
             self.fail(error)
         else:
             if not taken:
                 self.run(context.app)
 
-    def _scope(self) -> Scope:
-        connection = self._connection
-        return http_scope(
-            connection.context,
-            self._request,
-            connection.client,
-            connection.server,
-            secure=connection.secure,
-            # Applications may add to theirs.
-            extensions=connection.extensions.copy(),
-        )
-
     # The responder's side (see `respond`) ---------------------------------------------------------
 
     def run(self, app: Application) -> None:
         """Have ``app`` answer, in a task."""
-        self.task = self._connection.context.loop.create_task(self._run(app))
+        connection = self._connection
+        # A dictionary of its own either way: applications may add to theirs.
+        extensions = (
+            connection.extensions.copy()
+            if connection.stream_body is None
+            else {**connection.extensions, EXTENSION: {"take": self.take}}
+        )
+        scope = http_scope(connection, self._request, extensions)
+        self.task = start_task(connection.context.loop, self._run(app, scope), scope["path"])
 
     def respond(self, status: int, headers: Headers, body: bytes) -> None:
         """A whole response."""
@@ -210,12 +210,9 @@ class HttpStream:
 
     # The application's side ----------------------------------------------------------------------
 
-    async def _run(self, app: Application) -> None:
+    async def _run(self, app: Application, scope: Scope) -> None:
         error: BaseException | None = None
         try:
-            scope = self._scope()
-            if self._connection.stream_body is not None:
-                scope["extensions"][EXTENSION] = {"take": self.take}
             await app(scope, self.receive, self.send)
         except (ClientDisconnected, asyncio.CancelledError) as ending:
             error = ending
@@ -250,12 +247,16 @@ class HttpStream:
         method, path = self._request.method, path_of(self._request)
         log_event(server_log, logging.ERROR, event, error, method=method, path=path)
 
+    def _note(self, event: str, **fields: Any) -> None:
+        method, path = self._request.method, path_of(self._request)
+        log_event(server_log, logging.WARNING, event, method=method, path=path, **fields)
+
     async def receive(self) -> Message:
         """ASGI's receive: parts of the body, then ``http.disconnect`` once there is one."""
         connection = self._connection
-        if self._owes_continue:
+        if self.holds_back:
             # RFC 9110 section 10.1.1: sent when the body is wanted, not before.
-            self._owes_continue = False
+            self.holds_back = False
             if self._state in (_WAITING, _HELD) and not (self._body or self.ended or self._peer):
                 connection.send(InterimResponse(self.number, 100, []))
         while True:
@@ -288,19 +289,20 @@ class HttpStream:
         if self._peer == _LOST:
             raise ClientDisconnected
         kind, state = message["type"], self._state
-        if kind == "http.response.body" and state in (_HELD, _STARTED):
-            data, more = message.get("body", b""), message.get("more_body", False)
-            if type(data) is not bytes:
-                data = bytes(data)
-            self._send_part(data, more)
-            if more:
-                await self._pace()
-        elif kind == "http.response.start" and state == _WAITING:
+        if kind == "http.response.start" and state == _WAITING:
             self._hold_head(message["status"], message.get("headers", ()))
             if message.get("trailers"):
                 self._trailers = []
+        elif kind == "http.response.body" and state in _BODY_MAY_FOLLOW:
+            data, more = message.get("body", b""), message.get("more_body", False)
+            self._send_part(data if type(data) is bytes else bytes(data), more)
+            if more:
+                await self._pace()
         elif kind in _EXTENSIONS and state in _EXTENSIONS[kind][0]:
             await _EXTENSIONS[kind][1](self, message)
+        elif state == _COMPLETE and kind.startswith("http.response."):
+            # ASGI: "any further messages on the channel will be ignored".
+            self._note("message_ignored", kind=kind)
         else:
             raise RuntimeError(f"Unexpected ASGI message {kind!r} {_STANDS[state]}.")
 
@@ -314,15 +316,13 @@ class HttpStream:
     def _send_part(self, data: bytes, more: bool) -> None:
         connection = self._connection
         ended = not more and self._trailers is None
-        part = ResponseData(self.number, data, ended)
         if self._state == _HELD:
             if connection.context.draining:
                 self._headers = [*self._headers, _CLOSE]
-            head = connection.begin(ResponseStarted(self.number, self._status, self._headers))
+            self._sent = connection.answer(self.number, self._status, self._headers, data, ended)
             self._state = _STARTED
-            self._sent += connection.send(part, after=head)
         else:
-            self._sent += connection.send(part)
+            self._sent += connection.send(ResponseData(self.number, data, ended))
         if ended:
             self._complete()
         elif not more:
@@ -339,6 +339,8 @@ class HttpStream:
 
     async def _send_hint(self, message: Message) -> None:
         """Extension ``http.response.early_hint`` (RFC 8297)."""
+        if self._state == _STARTED:
+            return  # HTTP has no place for it any more; ASGI leaves it to the server
         links = [(b"link", link) for link in message["links"]]
         self._connection.send(InterimResponse(self.number, 103, links))
 
@@ -352,7 +354,10 @@ class HttpStream:
         assert self._trailers is not None  # noqa: S101 - for the type checker: the state says so
         self._trailers += message.get("headers", ())
         if not message.get("more_trailers", False):
-            self._connection.send(ResponseTrailers(self.number, self._trailers))
+            # RFC 9110 section 6.5.1: to clients that have said they take them.
+            wanted = b"trailers" in token_list(values_of(self._request.headers, b"te"))
+            trailers = self._trailers if wanted else []
+            self._connection.send(ResponseTrailers(self.number, trailers))
             self._complete()
 
     async def _send_path(self, message: Message) -> None:
@@ -394,9 +399,8 @@ class HttpStream:
         connection = self._connection
         hand_over = connection.stream_body
         assert hand_over is not None  # noqa: S101 - it was offered in `_run`
-        head = connection.begin(ResponseStarted(self.number, self._status, headers))
-        self._state = _STARTED
-        sink = hand_over(head, handler, framing, farewell)
+        event = ResponseStarted(self.number, self._status, headers)
+        sink = hand_over(event, handler, framing, farewell)
         self._state = _COMPLETE
         self._body.clear()
         return sink
@@ -419,7 +423,7 @@ class HttpStream:
 _EXTENSIONS: dict[
     str, tuple[tuple[int, ...], Callable[[HttpStream, Message], Coroutine[Any, Any, None]]]
 ] = {
-    "http.response.early_hint": ((_WAITING, _HELD), HttpStream._send_hint),
+    "http.response.early_hint": ((_WAITING, _HELD, _STARTED), HttpStream._send_hint),
     "http.response.push": ((_WAITING, _HELD, _STARTED), HttpStream._send_push),
     "http.response.trailers": ((_TRAILING,), HttpStream._send_trailers),
     "http.response.pathsend": ((_HELD,), HttpStream._send_path),

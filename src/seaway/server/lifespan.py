@@ -18,8 +18,9 @@ from seaway.server.logs import log_event, server_log
 class Lifespan:
     """One application's lifespan.
 
-    :param mode: ``"on"`` insists on it, ``"off"`` leaves it out, ``"auto"`` takes an exception
-        before the application has asked for its first event as "not supported".
+    :param mode: ``"on"`` insists on it, ``"off"`` leaves it out, ``"auto"`` goes on without it
+        after an exception, as ASGI has it: what is to keep a server from starting is told by
+        ``lifespan.startup.failed``.
     """
 
     def __init__(self, app: Application, mode: str) -> None:
@@ -30,6 +31,7 @@ class Lifespan:
         self._task: asyncio.Task[None] | None = None
         self._asked = False
         self._reply: asyncio.Future[Message] | None = None
+        self._replies: tuple[str, ...] = ()
 
     @property
     def details(self) -> list[str]:
@@ -74,6 +76,7 @@ class Lifespan:
     async def _exchange(self, kind: str, task: asyncio.Task[None]) -> Message | None:
         """Send one event; the application's reply, or None when it ended without one."""
         self._reply = reply = asyncio.get_running_loop().create_future()
+        self._replies = (f"{kind}.complete", f"{kind}.failed")
         self._inbox.put_nowait({"type": kind})
         either: list[asyncio.Future[Any]] = [reply, task]
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -81,7 +84,9 @@ class Lifespan:
 
     def _started_without_reply(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
-        if self._mode == "auto" and (error is None or not self._asked):
+        if self._mode == "auto":
+            if error is not None and self._asked:
+                log_event(server_log, logging.ERROR, "lifespan_failed", error)
             return
         if error is None:
             raise StartupFailed("The application ended its lifespan without an answer.")
@@ -99,6 +104,6 @@ class Lifespan:
         if not message["type"].startswith("lifespan."):
             # It takes this for a request: it has not asked for a lifespan at all.
             self._asked = False
-        if reply is None or reply.done() or not message["type"].startswith("lifespan."):
+        if reply is None or reply.done() or message["type"] not in self._replies:
             raise RuntimeError(f"Unexpected ASGI message {message['type']!r} in lifespan.")
         reply.set_result(message)

@@ -45,7 +45,9 @@ class Listener:
         self.on_sweep: Callable[[], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         config = context.config
-        shortest = min(config.header_timeout, config.idle_timeout, config.ping_interval)
+        shortest = min(
+            config.header_timeout, config.body_timeout, config.idle_timeout, config.ping_interval
+        )
         #: Seconds between two sweeps: deadlines are met this much late at most.
         self._tick = min(1.0, max(0.02, min(shortest, config.close_timeout) / 4))
 

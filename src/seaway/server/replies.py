@@ -28,6 +28,12 @@ TOO_MANY = (
     b"HTTP/1.1 429 Too Many Requests\r\nconnection: close\r\nretry-after: 5\r\n"
     b"content-length: 0\r\n\r\n"
 )
+#: For a request in the clear to a port that is for TLS.
+_SPEAK_TLS = b"400 Bad Request: this port is for HTTPS; the request came without TLS\n"
+NOT_TLS = (
+    b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: text/plain; charset=utf-8\r\n"
+    b"content-length: %d\r\n\r\n%b" % (len(_SPEAK_TLS), _SPEAK_TLS)
+)
 
 
 def restart_reason(config: ServerConfig) -> str:

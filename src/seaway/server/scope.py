@@ -10,13 +10,15 @@ from __future__ import annotations
 import asyncio
 import socket
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 from seaway.protocol.events import RequestReceived
 from seaway.server.asgi_types import ASGI_VERSIONS, Scope
-from seaway.server.context import Context
 from seaway.server.scope_types import Peer
+
+if TYPE_CHECKING:
+    from seaway.server.carrier import Carrier
 
 
 def addresses(transport: asyncio.BaseTransport) -> tuple[Peer, Peer]:
@@ -57,50 +59,41 @@ _CACHED_LENGTH = 200
 _cached_path = lru_cache(maxsize=1024)(_decode_path)
 
 
-def http_scope(
-    context: Context,
-    request: RequestReceived,
-    client: Peer,
-    server: Peer,
-    *,
-    secure: bool,
-    extensions: dict[str, Any],
-) -> Scope:
+def http_scope(carrier: Carrier, request: RequestReceived, extensions: dict[str, Any]) -> Scope:
     """The scope of one HTTP request."""
+    context, client, secure = carrier.context, carrier.client, carrier.secure
     if context.forwarded is not None:
         client, secure = context.forwarded.resolve(request.headers, client, secure)
     path, raw_path, query = split_target(request.target)
     root_path = context.config.root_path
+    if root_path:
+        path = root_path + path
     return {
         "type": "http",
         "asgi": ASGI_VERSIONS,
         "http_version": request.version,
         "method": request.method,
         "scheme": "https" if secure else "http",
-        "path": root_path + path,
-        "raw_path": root_path.encode() + raw_path if root_path else raw_path,
+        "path": path,
+        "raw_path": raw_path,
         "query_string": query,
         "root_path": root_path,
         "headers": request.headers,
         "client": client,
-        "server": server,
+        "server": carrier.server,
         "state": context.state.copy(),
         "extensions": extensions,
     }
 
 
 def websocket_scope(
-    context: Context,
+    carrier: Carrier,
     request: RequestReceived,
-    client: Peer,
-    server: Peer,
-    *,
-    secure: bool,
     subprotocols: list[str],
     extensions: dict[str, Any],
 ) -> Scope:
     """The scope of one WebSocket connection."""
-    scope = http_scope(context, request, client, server, secure=secure, extensions=extensions)
+    scope = http_scope(carrier, request, extensions)
     del scope["method"]
     scope["type"] = "websocket"
     scope["scheme"] = "wss" if scope["scheme"] == "https" else "ws"

@@ -130,6 +130,8 @@ class SocketEnd(asyncio.Protocol):
         self.writable = True
         if not self.closing:
             self.set_deadline()
+        elif self.encrypted:
+            self._end_tls()
         self.gate.open()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -174,8 +176,17 @@ class SocketEnd(asyncio.Protocol):
             if not self._unsent:
                 self.deadline = self.context.now + _LINGER
             transport.write_eof()
-        else:
+        elif not self.encrypted:
             transport.close()
+        elif self.writable:
+            self._end_tls()
+
+    def _end_tls(self) -> None:
+        """Say that this is the end, behind what is unsent. The loop then waits up to 30 seconds for
+        the peer to say so, too, which an idle one does not."""
+        if not self._pending() and not _unacknowledged(self.transport):
+            self.deadline = self.context.now + _LINGER
+        self.transport.close()
 
     def _await_flush(self) -> None:
         """From now on the peer has ``idle_timeout`` seconds to take some of what is unsent."""

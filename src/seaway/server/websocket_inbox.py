@@ -40,9 +40,11 @@ class Inbox:
     def on_message(self, data: str | bytes) -> None:
         self._messages.append(data)
         self._size += len(data) + _MESSAGE_OVERHEAD
-        if self._size > self._context.config.body_buffer and self.sink is not None:
-            self._full = True
-            self.sink.pause_reading()
+        if self.sink is not None:
+            self.sink.behind = True
+            if self._size > self._context.config.body_buffer:
+                self._full = True
+                self.sink.pause_reading()
         self._gate.open()
 
     def on_writable(self) -> None:
@@ -71,6 +73,8 @@ class Inbox:
         while not self._messages:
             if self.closed is not None:
                 return None
+            if self.sink is not None and self.sink.behind:
+                self.sink.caught_up()
             await self._gate.wait(self._context.loop)
         data = self._messages.popleft()
         self._size -= len(data) + _MESSAGE_OVERHEAD
@@ -87,9 +91,10 @@ class Inbox:
             self._context.loop.call_soon(self._step_aside, handler, sink)
         else:
             self._connect(handler, sink)
+            sink.caught_up()
 
     def _connect(self, handler: Handler, sink: WebSocketSink) -> None:
-        sink.handler = handler
+        sink.take_over(handler)
         if self._full:
             self._full = False
             sink.resume_reading()
@@ -98,5 +103,6 @@ class Inbox:
         messages, self._messages = self._messages, deque()
         self._connect(handler, sink)
         sink.deliver(messages)
+        sink.caught_up()
         if self.closed is not None:
             sink.report_close()

@@ -31,6 +31,8 @@ class WebSocketSink(SocketSink):
         "_misses",
         "_own_code",
         "_reason",
+        "_violation",
+        "behind",
     )
 
     _failure = "websocket_handler_failed"
@@ -51,12 +53,28 @@ class WebSocketSink(SocketSink):
         self._code: int = CloseCode.ABNORMAL
         self._reason = ""
         self._own_code = 0
+        #: Whether the handler holds messages that its application has not come to yet. It says
+        #: `caught_up` once it has.
+        self.behind = False
+        #: What the peer did wrong, while the application answers what came before.
+        self._violation: MessageViolation | None = None
+
+    def take_over(self, handler: Handler) -> None:
+        """Talk to ``handler`` from now on, and refuse messages larger than it wants."""
+        self.handler = handler
+        size: int | None = getattr(handler, "max_message_bytes", None)
+        if size is not None:
+            self._connection.limit_messages(size)
 
     # Writing -------------------------------------------------------------------------------------
 
     def send(self, data: str | bytes) -> None:
         """Frame and write one message; for the connection's own ASGI application."""
         self.write(self._connection.send(Message(data)))
+
+    def binary_frame(self, data: bytes) -> bytes:
+        """One binary message framed for `write`."""
+        return self._connection.send(Message(data))
 
     # Reading -------------------------------------------------------------------------------------
 
@@ -99,6 +117,23 @@ class WebSocketSink(SocketSink):
         self._transport.close()
 
     def _on_violation(self, event: MessageViolation) -> None:
+        """Nothing after a violation is read, but messages that came before it are answered before
+        the connection fails, whether or not the peer sent them in the same segment."""
+        if self._state == OPEN and self.behind:
+            self._violation = event
+            self.deadline = self._context.now + self._context.config.close_timeout
+        else:
+            self._break(event)
+
+    def caught_up(self) -> None:
+        """The application has come to all that the handler held for it."""
+        self.behind = False
+        if self._violation is not None:
+            self._break(self._violation)
+
+    def _break(self, event: MessageViolation) -> None:
+        """Fail the connection (section 7.1.7)."""
+        self._violation = None
         if self._state == OPEN:
             self._own_code = event.code
             self.write(self._connection.send(Close(event.code, event.reason)))
@@ -124,6 +159,9 @@ class WebSocketSink(SocketSink):
     def close(self, code: int, reason: str = "") -> None:
         """Start the closing handshake; the handler's ``on_close`` follows. Idempotent."""
         if self._state != OPEN:
+            return
+        if self._violation is not None:
+            self._break(self._violation)
             return
         self.write(self._connection.send(Close(code, reason)))
         self._own_code = code
@@ -151,6 +189,8 @@ class WebSocketSink(SocketSink):
         config = self._context.config
         if self._state != OPEN:
             self.abort()
+        elif self._violation is not None:
+            self._break(self._violation)
         elif self._misses >= config.ping_misses:
             self._reason = "pings unanswered"
             self.close(CloseCode.PING_TIMEOUT, self._reason)
@@ -162,7 +202,10 @@ class WebSocketSink(SocketSink):
             self.deadline = self._context.now + config.ping_interval
 
     def drain(self) -> None:
-        self.close(CloseCode.SERVICE_RESTART, restart_reason(self._context.config))
+        reason = restart_reason(self._context.config)
+        on_drain = getattr(self.handler, "on_drain", None)
+        if on_drain is None or not on_drain(reason):
+            self.close(CloseCode.SERVICE_RESTART, reason)
 
     # The access log ------------------------------------------------------------------------------
 

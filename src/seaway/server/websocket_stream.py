@@ -58,6 +58,7 @@ class WebSocketStream:
         "_status",
         "ended",
         "full",
+        "holds_back",
         "number",
         "task",
     )
@@ -68,6 +69,7 @@ class WebSocketStream:
         self._request = request
         self.number = request.stream
         self.ended = True
+        self.holds_back = False
         self.full = False
         self.task: asyncio.Task[None] | None = None
         self._handshake: Handshake
@@ -126,13 +128,10 @@ class WebSocketStream:
     async def _run(self) -> None:
         connection = self._http()
         scope: Scope = websocket_scope(
-            self._context,
+            connection,
             self._request,
-            connection.client,
-            connection.server,
-            secure=connection.secure,
-            subprotocols=list(self._handshake.subprotocols),
-            extensions=self._extensions(connection),
+            list(self._handshake.subprotocols),
+            self._extensions(connection),
         )
         del connection
         failed = False
@@ -148,7 +147,8 @@ class WebSocketStream:
         self._finish(failed=failed)
 
     def _extensions(self, connection: Carrier) -> dict[str, Any]:
-        found = {"websocket.http.response": {}, EXTENSION: {"take": self.take}}
+        handoff = {"take": self.take, "via": self._context.app}
+        found: dict[str, Any] = {"websocket.http.response": {}, EXTENSION: handoff}
         tls = connection.extensions.get("tls")
         return found if tls is None else {**found, "tls": tls}
 
@@ -205,8 +205,16 @@ class WebSocketStream:
         sink = self._inbox.sink
         if self._inbox.closed is not None or sink is None:
             raise ClientDisconnected
-        text = message.get("text")
-        sink.send(message["bytes"] if text is None else text)
+        data, binary = message.get("text"), message.get("bytes")
+        if data is None:
+            data = binary
+            if data is None:
+                raise ValueError(
+                    "The application sent a websocket.send with neither text nor bytes."
+                )
+        elif binary is not None:
+            raise ValueError("The application sent a websocket.send with both text and bytes.")
+        sink.send(data)
         self._sends += 1
         if not sink.writable:
             while not sink.writable:
@@ -224,8 +232,12 @@ class WebSocketStream:
             subprotocol=message.get("subprotocol"),
             deflate=config.websocket_compression,
         )
-        default = self._context.default_headers
-        headers = [*headers, *default, *message.get("headers", ())]
+        own = list(message.get("headers", ()))
+        if any(name.lower() == b"sec-websocket-protocol" for name, _ in own):
+            raise RuntimeError(
+                "websocket.accept names the subprotocol by its key, not by a header."
+            )
+        headers = [*headers, *self._context.default_headers, *own]
         transport = connection.accept(ResponseStarted(self.number, 101, headers))
         websocket = WebSocketConnection(config.max_message_bytes, deflate)
         sink = WebSocketSink(self._context, transport, websocket, self._inbox)

@@ -36,6 +36,8 @@ from seaway.testing.presence_contract import PresenceContract
 from seaway.testing.queue_contract import QueueContract
 from seaway.testing.queue_flow_contract import QueueFlowContract
 from seaway.testing.queue_operator_contract import QueueOperatorContract
+from seaway.testing.queue_order_contract import QueueOrderContract
+from seaway.testing.queue_room_contract import QueueRoomContract
 from seaway.testing.reading_contract import ReadingContract
 from seaway.testing.stream_contract import StreamContract
 
@@ -50,6 +52,8 @@ __all__ = [
     "QueueContract",
     "QueueFlowContract",
     "QueueOperatorContract",
+    "QueueOrderContract",
+    "QueueRoomContract",
     "ReadingContract",
     "Recorder",
     "Start",
@@ -121,6 +125,8 @@ class LayerContract(
     PresenceContract,
     QueueContract,
     QueueFlowContract,
+    QueueOrderContract,
+    QueueRoomContract,
     QueueOperatorContract,
     LifeContract,
 ):

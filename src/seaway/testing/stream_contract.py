@@ -168,6 +168,26 @@ class StreamContract(Contract):
         await there.heard.until(lambda: len(there.heard.data()) >= 100)
         assert there.heard.data() == [b"%d" % n for n in range(100)]
 
+    async def test_published_twice_with_once_it_is_there_once(self, start: Start) -> None:
+        here, there = await start(2)
+        await there.layer.watch(TOPIC)
+        first = await here.layer.publish(TOPIC, b"first", KEPT, once="order-7")
+        assert await there.layer.publish(TOPIC, b"second", KEPT, once="order-7") == first
+        await here.layer.publish(TOPIC, b"another", KEPT, once="order-8")
+        await here.layer.publish("elsewhere", b"there", KEPT, once="order-7")
+        assert await here.layer.publish(TOPIC, b"third", KEPT, once="order-7") == first
+        await here.layer.publish(TOPIC, b"last", KEPT)
+        await there.heard.until_count(3)
+        assert there.heard.data() == [b"first", b"another", b"last"]
+        assert (await here.layer.position("elsewhere")).offset == 1
+
+    async def test_of_many_published_at_once_with_one_once_one_counts(self, start: Start) -> None:
+        processes = await start(3)
+        positions = await asyncio.gather(
+            *(process.layer.publish(TOPIC, b"x", KEPT, once="k") for process in processes * 3)
+        )
+        assert {position.offset for position in positions} == {1}
+
     async def test_data_is_carried_as_it_is(self, start: Start) -> None:
         here, there = await start(2)
         await there.layer.watch(TOPIC)

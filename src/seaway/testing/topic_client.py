@@ -91,6 +91,8 @@ class TopicClient:
         self._arrived = asyncio.Event()
         self._thread_sensitive = pool.thread_sensitive()
         self.members: dict[str, dict[str, dict[str, Any]]] = {}
+        #: Topic → (members, people), where presence is told as numbers.
+        self.headcounts: dict[str, tuple[int, int]] = {}
         self.gaps: list[str] = []
         self.closed_with: int | None = None
         self.id = ""
@@ -123,6 +125,8 @@ class TopicClient:
         answer = await self._ask(request)
         if "members" in answer:
             self.members[topic] = {member["id"]: member for member in answer["members"]}
+        if "headcount" in answer:
+            self._note_headcount(topic, answer["headcount"])
         return answer["data"]
 
     async def leave(self, topic: str) -> None:
@@ -177,9 +181,14 @@ class TopicClient:
             self._events.setdefault(topic, deque()).append(event)
         elif kind == "presence":
             self._note_presence(topic, message)
+        elif kind == "headcount":
+            self._note_headcount(topic, message)
         elif kind == "gap":
             self.gaps.append(topic)
         self._arrived.set()
+
+    def _note_headcount(self, topic: str, count: dict[str, Any]) -> None:
+        self.headcounts[topic] = (count["members"], count["people"])
 
     def _note_presence(self, topic: str, message: dict[str, Any]) -> None:
         present = self.members.setdefault(topic, {})

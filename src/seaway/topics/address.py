@@ -17,8 +17,10 @@ from django.utils.connection import ConnectionDoesNotExist
 
 from seaway.conf import layer_home, seaway_settings
 from seaway.exceptions import SyncCallInLoop
-from seaway.layers.base import History, Position, check_size
+from seaway.layers.base import Headcount, History, Position, check_size
 from seaway.topics.encoding import encode_event
+from seaway.topics.follow import Follower
+from seaway.topics.transactions import leave_to
 
 
 class TopicAddress(msgspec.Struct, frozen=True):
@@ -35,6 +37,10 @@ class TopicAddress(msgspec.Struct, frozen=True):
         Inside an ``atomic`` block the event goes out when the transaction commits, and not at all
         when it is rolled back. The payload is encoded at once in either case: it is what it is now.
 
+        On the database of ``LAYER = "django://…"`` the event is a part of the transaction; in one
+        that ``OUTBOX`` names it is kept in a table until it is out; elsewhere it is published after
+        the commit, by this process.
+
         :param using: the database whose transaction counts; the default one otherwise.
         :returns: the event's position; None when it waits for a commit.
         :raises UnencodablePayload: JSON cannot carry the payload; nothing is published.
@@ -44,7 +50,7 @@ class TopicAddress(msgspec.Struct, frozen=True):
         :raises LayerUnavailable: the layer did not answer. After a commit it is raised to whoever
             left the atomic block, like an error of any ``on_commit`` callback.
         """
-        _forbid_running_loop("publish")
+        forbid_running_loop("publish")
         data = _checked(event, payload)
         if _deferred(self, data, using):
             return None
@@ -64,14 +70,32 @@ class TopicAddress(msgspec.Struct, frozen=True):
             return None
         return await layer_home().arun(lambda layer: layer.publish(self.name, data, self.history))
 
+    def follow(self, since: Position | None = None) -> Follower:
+        """The topic's events in code: ``async with address.follow() as follower``, then
+        ``async for event in follower``.
+
+        :param since: go on after this position; otherwise with what is published from now on.
+        """
+        return Follower(self.name, replayable=self.history is not None, since=since)
+
     def members(self) -> list[dict[str, Any]]:
         """Who is present, from every process: ``id`` and what the topic's ``member`` says."""
-        _forbid_running_loop("members")
+        forbid_running_loop("members")
         return _decoded(layer_home().run(lambda layer: layer.members(self.name)))
 
     async def amembers(self) -> list[dict[str, Any]]:
         """`members` for asynchronous code."""
         return _decoded(await layer_home().arun(lambda layer: layer.members(self.name)))
+
+    def headcount(self) -> Headcount:
+        """How many are present, from every process: ``members`` are connections, ``people`` counts
+        several of one user once. As fast with 10,000 as with 10."""
+        forbid_running_loop("headcount")
+        return layer_home().run(lambda layer: layer.headcount(self.name))
+
+    async def aheadcount(self) -> Headcount:
+        """`headcount` for asynchronous code."""
+        return await layer_home().arun(lambda layer: layer.headcount(self.name))
 
 
 def _checked(event: str, payload: object) -> bytes:
@@ -82,9 +106,11 @@ def _checked(event: str, payload: object) -> bytes:
 
 def _deferred(address: TopicAddress, data: bytes, using: str | None) -> bool:
     """Leave the event to the transaction that is open in this thread, if there is one."""
-    if not _in_atomic_block(using or DEFAULT_DB_ALIAS):
+    alias = using or DEFAULT_DB_ALIAS
+    if not _in_atomic_block(alias):
         return False
-    transaction.on_commit(lambda: _send(address, data), using=using)
+    if not leave_to(alias, address.name, data, address.history):
+        transaction.on_commit(lambda: _send(address, data), using=using)
     return True
 
 
@@ -102,10 +128,10 @@ def _send(address: TopicAddress, data: bytes) -> Position:
 
 
 def _decoded(members: Mapping[str, bytes]) -> list[dict[str, Any]]:
-    return [msgspec.json.decode(info) for info in members.values()]
+    return [{"id": member, **msgspec.json.decode(info)} for member, info in members.items()]
 
 
-def _forbid_running_loop(method: str) -> None:
+def forbid_running_loop(method: str) -> None:
     """Before anything else: inside a transaction nothing would block yet, and the call would be
     right or wrong by the weather."""
     try:

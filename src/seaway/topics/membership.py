@@ -11,14 +11,18 @@ only for visitors who have a session.
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal, cast
+
+from asgiref.sync import async_to_sync
 
 from seaway.auth import Visitor
+from seaway.conf import layer_home
 from seaway.exceptions import Forbidden, UnknownAction
-from seaway.layers.base import History
+from seaway.layers.base import LEGAL_NAME, History, Layer
 from seaway.pool import refresh_connections, run_in_pool
 from seaway.topics.answers import answering
 from seaway.topics.encoding import encode_json
@@ -31,13 +35,16 @@ logger = logging.getLogger("seaway.topics")
 class Membership:
     """Made by `open`. Its coroutines must not overlap: requests about one topic have an order."""
 
-    __slots__ = ("_joined", "_parameters", "_visitor", "topic")
+    __slots__ = ("_joined", "_layer", "_parameters", "_person", "_visitor", "topic")
 
     def __init__(self, topic: Topic, visitor: Visitor, parameters: Mapping[str, Any]) -> None:
         self.topic = topic
         self._visitor = visitor
         self._parameters = parameters
         self._joined = False
+        self._person = ""
+        #: Where it is present.
+        self._layer: Layer | None = None
 
     @classmethod
     def open(cls, name: str, visitor: Visitor, connection: str) -> Membership:
@@ -58,7 +65,7 @@ class Membership:
         return self.topic.name
 
     @property
-    def presence(self) -> bool:
+    def presence(self) -> bool | Literal["count"]:
         return self.topic.presence
 
     @property
@@ -68,7 +75,7 @@ class Membership:
     async def join(self) -> bytes:
         """Run ``join``; the snapshot as JSON. :raises TopicError: the join is refused."""
         topic = self.topic
-        keep = topic.presence and type(topic).member is not Topic.member
+        keep = topic.presence is True and type(topic).member is not Topic.member
         with answering(self._where("join")):
             join = _join_of(topic)
             snapshot = encode_json(await self._run(join, self._parameters, keep=keep), "The result")
@@ -101,19 +108,64 @@ class Membership:
         except Exception:
             logger.exception("%s failed", self._where("leave"))
 
-    async def describe(self) -> bytes:
+    async def enter(self, layer: Layer) -> None:
+        """Be present, on a topic with presence, as the person that the user is.
+
+        Called right after `join` it takes the user from there.
+
+        :raises TopicError: ``member`` failed. :raises LayerError: nobody was told.
+        """
+        info = b"{}" if self.presence == "count" else await self.describe()
+        await layer.enter(self.name, self.topic.connection, info, self._person)
+        self._layer = layer
+        self.topic._membership = self
+
+    async def depart(self, layer: Layer) -> None:
+        """Be present no more. :raises LayerError: nobody was told."""
+        self._layer = None
+        self.topic._membership = None
+        await layer.leave(self.name, self.topic.connection)
+
+    async def update(self) -> None:
+        """Tell the other members what ``member`` returns now; nothing while not present.
+
+        :raises TopicError: ``member`` failed. :raises LayerError: nobody was told.
+        """
+        layer = self._layer
+        if layer is None or self.presence == "count":
+            return
+        # The action that asked for it still needs its user.
+        info = await self.describe(keep="user" in vars(self.topic))
+        if self._layer is layer:
+            await layer.enter(self.name, self.topic.connection, info, self._person)
+
+    def update_here(self) -> None:
+        """`update` for synchronous code, in the thread and as the user of the method that asks."""
+        layer, member = self._layer, self.topic.member
+        if layer is None or self.presence == "count":
+            return
+        with answering(self._where("member")):
+            said = async_to_sync(member)() if inspect.iscoroutinefunction(member) else member()
+            info = self._encoded(cast("Mapping[str, Any]", said))
+        name, connection, person = self.name, self.topic.connection, self._person
+        layer_home().run(lambda layer: layer.enter(name, connection, info, person))
+
+    async def describe(self, *, keep: bool = False) -> bytes:
         """What the other members are told, as a JSON object: ``id``, and what ``member`` returns.
 
-        Called right after `join` it takes the user from there; later it loads the user anew.
-
+        :param keep: leave the user in place.
         :raises TopicError: ``member`` failed.
         """
-        described: dict[str, Any] = {"id": self.topic.connection}
         with answering(self._where("member")):
-            if type(self.topic).member is not Topic.member:
-                described.update(await self._run(self.topic.member, {}))
-            described["id"] = self.topic.connection
-            return encode_json(described, "The result")
+            if type(self.topic).member is Topic.member:
+                return self._encoded({})
+            return self._encoded(await self._run(self.topic.member, {}, keep=keep))
+
+    def _encoded(self, said: Mapping[str, Any]) -> bytes:
+        described: dict[str, Any] = {"id": self.topic.connection}
+        described.update(said)
+        described["id"] = self.topic.connection
+        return encode_json(described, "The result")
 
     async def _run(
         self, method: Callable[..., Any], arguments: Mapping[str, Any], *, keep: bool = False
@@ -142,7 +194,7 @@ class Membership:
 
     async def _prepare(self) -> None:
         """The user for an asynchronous method: from the pool if there is I/O to do."""
-        if self._visitor.known:
+        if self._visitor.known and "user" not in vars(self.topic):
             await run_in_pool(self._identify)
         else:
             self._identify()
@@ -154,6 +206,7 @@ class Membership:
             return
         topic.user, topic.session = self._visitor.identify()
         topic.session_key = None if topic.session is None else topic.session.session_key
+        self._person = person_of(topic.user) if topic.presence else ""
 
     def _identify_and_run(self, method: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
         self._identify()
@@ -161,6 +214,14 @@ class Membership:
 
     def _where(self, what: str) -> str:
         return f"{type(self.topic).__qualname__}.{what} of topic {self.name!r}"
+
+
+def person_of(user: Any) -> str:
+    """Who a user is for `Layer.headcount`: by its key; empty for one who has not logged in."""
+    key = "" if not getattr(user, "is_authenticated", False) else str(user.pk)
+    if not key or LEGAL_NAME.fullmatch(key):
+        return key
+    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def _join_of(owner: object) -> Any:

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from django.contrib.sessions.backends.base import SessionBase
 
 from seaway.exceptions import ConfigurationError
-from seaway.layers.base import History, Position
+from seaway.layers.base import Headcount, History, Position
 from seaway.topics import actions as _actions
-from seaway.topics.address import TopicAddress
+from seaway.topics.address import TopicAddress, forbid_running_loop
 from seaway.topics.registry import registry
 from seaway.topics.routes import Route
+
+if TYPE_CHECKING:
+    from seaway.topics.membership import Membership
 
 
 class Topic:
@@ -35,12 +38,14 @@ class Topic:
     route: ClassVar[str]
     #: How much of the past is kept for clients that come back; None keeps nothing.
     history: ClassVar[History | None] = None
-    #: Whether members see each other.
-    presence: ClassVar[bool] = False
+    #: Whether members see each other; ``"count"``: they are told how many there are, not who.
+    presence: ClassVar[bool | Literal["count"]] = False
     #: What clients may call; made from the methods marked with ``@action``.
     actions: ClassVar[Mapping[str, _actions.Action]] = MappingProxyType({})
 
     _route: ClassVar[Route]
+    #: While present.
+    _membership: Membership | None = None
 
     #: The name that was joined, as in ``"events/7/seats"``.
     name: str
@@ -60,6 +65,10 @@ class Topic:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls.actions = _actions.collect(cls)
+        if cls.presence not in (True, False, "count"):
+            raise ConfigurationError(
+                f'{cls.__qualname__}.presence is True, False or "count", not {cls.presence!r}.'
+            )
         if "route" in vars(cls):
             cls._route = Route(cls.route)
             registry.add(cls)
@@ -81,6 +90,23 @@ class Topic:
     def member(self) -> Mapping[str, Any] | Awaitable[Mapping[str, Any]]:
         """What the other members are told of this one, if the topic has ``presence``."""
         return {}
+
+    def update_member(self) -> None:
+        """Tell the other members what `member` returns now; nothing while not joined.
+
+        :raises SyncCallInLoop: this thread's event loop is running; use `aupdate_member`.
+        :raises LayerUnavailable: nobody was told.
+        """
+        forbid_running_loop("update_member")
+        membership = self._membership
+        if membership is not None:
+            membership.update_here()
+
+    async def aupdate_member(self) -> None:
+        """`update_member` for asynchronous code."""
+        membership = self._membership
+        if membership is not None:
+            await membership.update()
 
     @classmethod
     def get_route(cls) -> Route:
@@ -123,3 +149,11 @@ class Topic:
     async def amembers(self) -> list[dict[str, Any]]:
         """`members` for asynchronous code."""
         return await self.address.amembers()
+
+    def headcount(self) -> Headcount:
+        """How many are present on this topic: see `TopicAddress.headcount`."""
+        return self.address.headcount()
+
+    async def aheadcount(self) -> Headcount:
+        """`headcount` for asynchronous code."""
+        return await self.address.aheadcount()

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from seaway.layers.base import PresenceChange, Publication
+from seaway.layers.base import Headcount, PresenceChange, Publication
 from seaway.topics.routes import RESERVED
 
 #: Bytes of a letter that are not its body, generously.
@@ -64,6 +64,9 @@ class _LetterEncoding:
         return b""
 
     def members(self, topic: str, members: Sequence[bytes]) -> bytes:
+        return b""
+
+    def headcount(self, topic: str, count: Headcount) -> bytes:
         return b""
 
 

@@ -103,7 +103,7 @@ class TopicSession(Session):
         """Join; the first bytes for the reader. Raises `TopicError`."""
         found = await self.topic.join(request)
         return EVENT_STREAM.joined(
-            request, found.position, found.recovered, found.data, found.members
+            request, found.position, found.recovered, found.data, found.present
         )
 
     def begin(self, sink: Sink, first: bytes) -> None:

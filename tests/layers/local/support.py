@@ -18,16 +18,16 @@ import seaway
 from seaway.layers.base import Layer
 from seaway.layers.local import wire
 from seaway.layers.local.client import LocalLayer
-from seaway.layers.local.place import Place, lock_of
+from seaway.layers.local.place import Durable, Place, lock_of
 from seaway.testing.layer_contract import PATIENCE
 
 WORKER = Path(__file__).with_name("worker.py")
 SOURCE = Path(seaway.__file__).parent.parent
 
 
-def local_layer(place: Place) -> LocalLayer:
+def local_layer(place: Place, durable: Durable = Durable.NOT) -> LocalLayer:
     """A layer that is patient with a busy machine, and whose broker soon quits after the test."""
-    layer = LocalLayer(place, linger=0.5)
+    layer = LocalLayer(place, linger=0.5, durable=durable)
     layer.timeout = 2 * PATIENCE
     return layer
 

@@ -55,7 +55,7 @@ REQUESTS = st.one_of(
     *map(built, get_args(queue_wire.QueueQuestion)),
 )
 REPLIES = st.one_of(
-    st.builds(wire.Welcome, IDS, IDS, st.booleans()),
+    st.builds(wire.Welcome, IDS, IDS, st.booleans(), IDS),
     st.builds(wire.At, IDS, NAMES, IDS),
     st.builds(wire.Done, IDS),
     st.builds(wire.Events, IDS, NAMES, IDS, IDS, st.lists(DATA, max_size=3)),

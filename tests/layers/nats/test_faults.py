@@ -23,8 +23,8 @@ from tests.layers.nats.support import (
     publish_all,
     stored,
 )
+from tests.servers.cutting_proxy import CuttingProxy
 from tests.servers.nats import Nats, NatsCluster
-from tests.servers.proxy import Proxy
 
 pytestmark = pytest.mark.asyncio
 
@@ -176,7 +176,7 @@ async def test_a_deleted_stream_is_made_again_with_new_epochs(
 
 
 async def test_whatever_is_cut_nothing_is_stored_twice(own_nats: Nats) -> None:
-    proxy = await Proxy(own_nats.port).start()
+    proxy = await CuttingProxy(own_nats.port).start()
     name = namespace()
     [here] = await processes(f"nats://127.0.0.1:{proxy.port}?timeout=10", 1, name)
     [there] = await processes(own_nats.url, 1, name)
@@ -196,7 +196,7 @@ async def test_whatever_is_cut_nothing_is_stored_twice(own_nats: Nats) -> None:
 
 
 async def test_messages_of_a_channel_survive_cuts_once(own_nats: Nats) -> None:
-    proxy = await Proxy(own_nats.port).start()
+    proxy = await CuttingProxy(own_nats.port).start()
     [here] = await processes(f"nats://127.0.0.1:{proxy.port}?timeout=10", 1)
     got: list[bytes] = []
     for round_ in range(10):
@@ -231,7 +231,7 @@ async def test_news_that_were_lost_in_silence_are_noticed(
 
 
 async def test_a_process_behind_a_dead_network_leaves_and_returns(own_nats: Nats) -> None:
-    proxy = await Proxy(own_nats.port).start()
+    proxy = await CuttingProxy(own_nats.port).start()
     name = namespace()
     [here] = await processes(f"nats://127.0.0.1:{proxy.port}?lease=2", 1, name)
     [there] = await processes(f"{own_nats.url}?lease=2", 1, name)
@@ -252,7 +252,7 @@ async def test_a_process_behind_a_dead_network_leaves_and_returns(own_nats: Nats
 async def test_what_a_dead_process_held_is_handed_out_before_its_lease_ends(
     own_nats: Nats,
 ) -> None:
-    proxy = await Proxy(own_nats.port).start()
+    proxy = await CuttingProxy(own_nats.port).start()
     name = namespace()
     [here] = await processes(f"nats://127.0.0.1:{proxy.port}?lease=2", 1, name)
     [there] = await processes(f"{own_nats.url}?lease=2", 1, name)

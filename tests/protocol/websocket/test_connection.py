@@ -166,6 +166,36 @@ def test_invalid_text_is_refused_in_the_fragment_where_it_shows_rfc6455_8_1() ->
     assert violation(frame(CONTINUATION, bad, first=MORE), connection) == 1007
 
 
+@pytest.mark.parametrize("opcode", [TEXT, CONTINUATION])
+def test_invalid_text_is_refused_before_its_frame_is_complete_rfc6455_8_1(opcode: int) -> None:
+    connection = plain()
+    if opcode == CONTINUATION:
+        connection.receive(frame(TEXT, b"Hello ", first=MORE))
+    whole = frame(opcode, "κόσμε".encode() + b"\xf4\x90\x80\x80edited")
+    assert connection.receive(whole[:17]) == []
+    assert violation(whole[17:19], connection) == 1007
+
+
+def test_a_long_frame_in_many_segments_takes_no_more_memory_than_the_message() -> None:
+    size = 1 << 20
+    connection = WebSocketConnection(size)
+    data = frame(BINARY, b"x" * size)
+    tracemalloc.start()
+    try:
+        events = [
+            event
+            for at in range(0, len(data), 5000)
+            for event in connection.receive(data[at : at + 5000])
+        ]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert events == [Message(b"x" * size)]
+    assert not connection.message_pending
+    # The bytes as they came, and the message made of them; half as much again while it grows.
+    assert peak < 2.6 * size
+
+
 def test_a_character_may_span_fragments_but_must_end_rfc6455_8_1() -> None:
     euro = "€".encode()
     first, second = frame(TEXT, euro[:1], first=MORE), frame(CONTINUATION, euro[1:])
@@ -278,7 +308,7 @@ def test_an_idle_connection_is_small() -> None:
     for connection in connections:
         connection.receive(frame(TEXT, b"a") + frame(TEXT, b"b", first=MORE))
         connection.receive(frame(CONTINUATION, b"c"))
-        assert (connection._buffer, connection._fragments) == (None, None)
+        assert (connection._buffer, connection._arriving) == (None, None)
 
 
 def test_without_the_c_extension_masks_come_off_all_the_same(

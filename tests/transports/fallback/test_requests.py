@@ -66,6 +66,7 @@ def test_a_ticket_expires(monkeypatch: pytest.MonkeyPatch) -> None:
         signing.dumps({"no": "list"}, salt="seaway.ticket"),
         signing.dumps(["connection", "address", "holder"], key="another", salt="seaway.ticket"),
     ],
+    ids=["empty", "words", "zero", "colons", "purpose", "short", "no list", "key"],
 )
 def test_what_is_no_ticket_is_refused(text: str) -> None:
     with pytest.raises(TicketRefused):

@@ -25,6 +25,10 @@ from seaway.layers.base import PresenceChange
 from seaway.layers.desk import Desk
 from seaway.layers.local import wire
 from seaway.layers.local.clients import Clients
+from seaway.layers.local.database import Database
+from seaway.layers.local.gate import Gate
+from seaway.layers.local.journal import Journal
+from seaway.layers.local.place import Durable
 from seaway.layers.local.seat import Seat
 from seaway.layers.local.session import Session
 from seaway.layers.queue_store import QueueStore
@@ -42,11 +46,23 @@ class Broker:
     """The store and the sessions of one broker process."""
 
     def __init__(
-        self, *, linger: float, quit_: Callable[[], None], reachable: Callable[[], bool]
+        self,
+        *,
+        linger: float,
+        quit_: Callable[[], None],
+        reachable: Callable[[], bool],
+        journal: Journal | None = None,
+        durable: Durable = Durable.NOT,
     ) -> None:
-        self.store: Store[Session] = Store()
-        self.desk = Desk(QueueStore())
+        self.durable = durable
+        self.store: Store[Session] = Store(journal=journal)
+        self.desk = Desk(QueueStore(journal=journal))
         self.clients = Clients(self.desk)
+        self.gate: Gate | None = None
+        if journal is not None:
+            journal.restore(self.store, self.desk.store)
+            self.clients.expect()
+            self.gate = Gate(journal, quit_)
         self._linger = linger
         self._quit = quit_
         self._reachable = reachable
@@ -92,8 +108,11 @@ class Broker:
 
     def _flush(self) -> None:
         dirty, self._dirty = self._dirty, []
+        if self.gate is not None:
+            self.gate.pass_on(dirty)
+            return
         for session in dirty:
-            session.flush()
+            session.write(session.take())
 
     def _wait_for_clients(self) -> None:
         self._leaving = self._loop.call_later(self._linger, self._quit)
@@ -107,6 +126,8 @@ class Broker:
         self.store.sweep()
         self.desk.store.sweep()
         self.clients.sweep()
+        if self.gate is not None:
+            self.gate.pass_on([])
         if not self._reachable():
             # Newcomers would start a second broker, and nobody would know why half is missing.
             logger.error("the socket's files were removed: quitting, so that all meet anew")
@@ -118,29 +139,48 @@ class Broker:
 # The process -------------------------------------------------------------------------------------
 
 
-async def serve(seat: Seat, *, linger: float) -> None:
+async def serve(seat: Seat, *, linger: float, journal: Path | None, durable: Durable) -> None:
     """Serve until nobody has been connected for ``linger`` seconds, or SIGTERM or SIGINT."""
     loop = asyncio.get_running_loop()
     over = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, over.set)
-    broker = Broker(linger=linger, quit_=over.set, reachable=seat.kept)
+    kept = None
+    if journal is not None:
+        kept = Journal(Database(journal, full=durable is Durable.MACHINE))
+    broker = Broker(
+        linger=linger, quit_=over.set, reachable=seat.kept, journal=kept, durable=durable
+    )
     server = await loop.create_unix_server(lambda: Session(broker), sock=seat.socket)
     logger.info("broker pid=%s listening", os.getpid())
     await over.wait()
     server.close()
+    if broker.gate is not None:
+        await broker.gate.close()
 
 
-def run(path: Path, *, linger: float, detach: bool) -> None:
+def run(
+    path: Path,
+    *,
+    linger: float,
+    detach: bool,
+    journal: Path | None = None,
+    durable: Durable = Durable.NOT,
+) -> None:
     """Be the broker at ``path``. With ``detach``, return in the caller once it listens, and serve
-    in a child that nobody has to wait for."""
+    in a child that nobody has to wait for.
+
+    :param journal: the file in which queues and history outlive what ``durable`` says.
+    """
     seat = Seat(path)
     seat.take()
+    if journal is not None:
+        Database(journal).close()  # what is wrong with it is said before anybody is told to come
     if detach and os.fork():
         return
     seat.sign()
     try:
-        _run_loop(serve(seat, linger=linger))
+        _run_loop(serve(seat, linger=linger, journal=journal, durable=durable))
     finally:
         seat.give_up()
         logger.info("broker pid=%s ended", os.getpid())
@@ -155,16 +195,30 @@ def _run_loop(main: Any) -> None:
         uvloop.run(main)
 
 
+def _durable(journal: Path | None, full: bool) -> Durable:
+    if journal is None:
+        return Durable.NOT
+    return Durable.MACHINE if full else Durable.PROCESS
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m seaway.layers.local.broker")
     parser.add_argument("--socket", type=Path, required=True, help="where to listen")
     parser.add_argument("--linger", type=float, default=LINGER, metavar="SECONDS")
+    parser.add_argument("--journal", type=Path, metavar="FILE", help="be durable")
+    parser.add_argument("--full", action="store_true", help="wait for the disk, too")
     parser.add_argument("--detach", action="store_true", help="return once it listens")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
-        run(options.socket, linger=options.linger, detach=options.detach)
+        run(
+            options.socket,
+            linger=options.linger,
+            detach=options.detach,
+            journal=options.journal,
+            durable=_durable(options.journal, options.full),
+        )
     except (OSError, LayerUnavailable) as error:
         logger.error("%s", error)
         return 1

@@ -27,7 +27,7 @@ from seaway.layers.local.client_queues import LocalQueues
 from seaway.layers.local.client_streams import LocalStreams, position_of
 from seaway.layers.local.launch import ensure_broker
 from seaway.layers.local.link import Link
-from seaway.layers.local.place import Place
+from seaway.layers.local.place import Durable, Place
 from seaway.layers.local.requests import Requests
 
 logger = logging.getLogger("seaway.layers")
@@ -41,13 +41,17 @@ class LocalLayer(LocalQueues, LocalStreams):
 
     :param place: where the broker is found.
     :param linger: seconds that a broker started by this layer outlives its last client.
+    :param durable: what queues and history have to outlive, at least.
     """
 
-    def __init__(self, place: Place, *, linger: float = LINGER) -> None:
+    def __init__(
+        self, place: Place, *, linger: float = LINGER, durable: Durable = Durable.NOT
+    ) -> None:
         super().__init__()
         self._place = place
         self._client = ""
         self._linger = linger
+        self._durable = durable
         self._receiver: Receiver | None = None
         self._requests: Requests | None = None
         self._ticker: asyncio.TimerHandle | None = None
@@ -56,7 +60,8 @@ class LocalLayer(LocalQueues, LocalStreams):
         self._trouble = "not started"
 
     def describe(self) -> str:
-        return f"local broker at {self._place.socket}"
+        what = "durable local broker" if self._durable else "local broker"
+        return f"{what} at {self._place.socket}"
 
     @property
     def connected(self) -> bool:
@@ -174,10 +179,18 @@ class LocalLayer(LocalQueues, LocalStreams):
         except (FileNotFoundError, ConnectionRefusedError):
             await self._launch()
             link = await self._dial()
-        requests.resume(link, lambda: self._tell_again(requests), known=link.welcomed.result())
+        requests.resume(
+            link, lambda: self._tell_again(requests), known=link.welcomed.result().known
+        )
 
     async def _launch(self) -> None:
-        launch = partial(ensure_broker, self._place, timeout=self.timeout, linger=self._linger)
+        launch = partial(
+            ensure_broker,
+            self._place,
+            timeout=self.timeout,
+            linger=self._linger,
+            durable=self._durable,
+        )
         try:
             await self._loop.run_in_executor(None, launch)
         except RuntimeError as error:  # no thread can be had: the interpreter is about to exit
@@ -188,7 +201,12 @@ class LocalLayer(LocalQueues, LocalStreams):
         try:
             await self._loop.create_unix_connection(lambda: link, str(self._place.socket))
             async with asyncio.timeout(self.timeout):
-                await link.welcomed
+                welcome = await link.welcomed
+            if welcome.durable < self._durable:
+                raise ConfigurationError(
+                    f"The broker at {self._place.socket} (process {welcome.pid}) was started "
+                    "without what LAYER says on durability: end it, and another one is started."
+                )
         except BaseException:
             link.abort()
             raise

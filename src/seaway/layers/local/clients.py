@@ -13,8 +13,8 @@ back sooner, and another receiver beside it would do its work twice. A client th
 not, and then others get it at once, without waiting for the lease. A client that says `wire.Bye`
 gives everything back at that moment.
 
-Memory is bounded: `ANSWERS` of about 100 bytes for each client, and a client that has been gone for
-`REMEMBER_SECONDS` is forgotten.
+Memory is bounded: `ANSWERS` of about 100 bytes and `RECEIPTS` of about 60 for each client, and a
+client that has been gone for `REMEMBER_SECONDS` is forgotten.
 """
 
 from __future__ import annotations
@@ -31,10 +31,14 @@ if TYPE_CHECKING:
 
 #: Seconds for which a client that lost its connection keeps what it holds.
 RETURN_SECONDS = 2.0
+#: And after the restart of a durable broker: clients have to notice, and to find it.
+RESTART_SECONDS = 5.0
 #: Seconds for which its requests are remembered after that.
 REMEMBER_SECONDS = 60.0
 #: Answers that are remembered: more than a client has unanswered requests.
 ANSWERS = 4096
+#: Receipts of answers to receives that are remembered.
+RECEIPTS = 20_000
 
 
 class Client:
@@ -43,9 +47,13 @@ class Client:
     :ivar last: the highest id of a request that changes something and was taken up.
     """
 
-    __slots__ = ("_answers", "_undone", "gone_at", "handed", "last", "session", "timer", "waiting")
+    __slots__ = (
+        "_answers", "_receipts", "_undone", "gone_at", "handed", "last", "name", "session",
+        "timer", "waiting",
+    )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.session: Session | None = None
         self.last = 0
         self.gone_at = 0.0
@@ -54,6 +62,7 @@ class Client:
         self.waiting: dict[int, Waiting[Any]] = {}
         #: What receives were answered: (channel, receipts).
         self.handed: OrderedDict[int, tuple[str, list[str]]] = OrderedDict()
+        self._receipts = 0
         self._answers: OrderedDict[int, bytes] = OrderedDict()
         self._undone: set[int] = set()
 
@@ -74,8 +83,20 @@ class Client:
 
     def remember_handed(self, id_: int, channel: str, receipts: list[str]) -> None:
         self.handed[id_] = (channel, receipts)
-        if len(self.handed) > ANSWERS:
-            self.handed.popitem(last=False)
+        self._receipts += len(receipts)
+        while len(self.handed) > ANSWERS or (self._receipts > RECEIPTS and len(self.handed) > 1):
+            self.take_handed(next(iter(self.handed)))
+
+    def take_handed(self, id_: int) -> tuple[str, list[str]]:
+        """What a receive was answered, to be remembered no longer; nothing if it is not known."""
+        channel, receipts = self.handed.pop(id_, ("", []))
+        self._receipts -= len(receipts)
+        return channel, receipts
+
+    def cancel(self, id_: int) -> Waiting[Any] | None:
+        """It will not be asked again; the waiting that is to end."""
+        self._undone.discard(id_)
+        return self.waiting.pop(id_, None)
 
     def answer(self, id_: int) -> bytes | None:
         """What was answered to a request that is not new."""
@@ -95,6 +116,7 @@ class Clients:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._by_name: dict[str, Client] = {}
+        self._expected: set[str] = set()
 
     def come(self, name: str, session: Session) -> tuple[Client, Session | None, bool]:
         """A client greets: it, its earlier connection if the end of that was not seen yet, and
@@ -102,7 +124,8 @@ class Clients:
         client = self._by_name.get(name)
         known = client is not None
         if client is None:
-            client = self._by_name[name] = Client()
+            client = self._by_name[name] = Client(name)
+        self._expected.discard(name)
         before, client.session = client.session, session
         if before is not None:
             client.stop_waiting(self._desk)
@@ -119,12 +142,25 @@ class Clients:
         client.session = None
         client.gone_at = loop.time()
         client.stop_waiting(self._desk)
-        client.timer = loop.call_later(RETURN_SECONDS, self.give_back, client)
+        client.timer = loop.call_later(RETURN_SECONDS, self.give_back, client.name)
 
-    def give_back(self, client: Client) -> None:
+    def give_back(self, name: str) -> None:
         """What a client holds goes to others."""
-        for channel in self._desk.store.drop_holder(client):
+        for channel in self._desk.store.drop_holder(name):
             self._desk.stir(channel)
+
+    def expect(self) -> None:
+        """After the restart of a durable broker: those who hold something will be back soon, but
+        for those that ended with it, or meanwhile."""
+        self._expected = self._desk.store.holders()
+        if self._expected:
+            loop = asyncio.get_running_loop()
+            loop.call_later(RESTART_SECONDS, self._expect_no_more)
+
+    def _expect_no_more(self) -> None:
+        expected, self._expected = self._expected, set()
+        for name in expected:
+            self.give_back(name)
 
     def sweep(self) -> None:
         """Forget those that will not come back; call it about once a second."""

@@ -19,13 +19,19 @@ from pathlib import Path
 import seaway
 from seaway.exceptions import LayerUnavailable
 from seaway.layers.local.broker import LINGER
-from seaway.layers.local.place import Place
+from seaway.layers.local.place import Durable, Place
 
 #: Bytes after which a broker's log starts anew.
 LOG_BYTES = 256 * 1024
 
 
-def ensure_broker(place: Place, *, timeout: float = 5.0, linger: float = LINGER) -> None:
+def ensure_broker(
+    place: Place,
+    *,
+    timeout: float = 5.0,
+    linger: float = LINGER,
+    durable: Durable = Durable.NOT,
+) -> None:
     """Return when a broker listens at ``place``, starting one if there is none.
 
     :raises ConfigurationError: the place cannot be trusted.
@@ -37,7 +43,7 @@ def ensure_broker(place: Place, *, timeout: float = 5.0, linger: float = LINGER)
         return
     with _alone(place, deadline):
         if not listens(place.socket):
-            _start(place, deadline, linger)
+            _start(place, deadline, linger, durable)
 
 
 def listens(path: Path) -> bool:
@@ -72,12 +78,16 @@ def _alone(place: Place, deadline: float) -> Iterator[None]:
         os.close(lock)
 
 
-def _start(place: Place, deadline: float, linger: float) -> None:
+def _start(place: Place, deadline: float, linger: float, durable: Durable) -> None:
     """Run the broker's command, which listens, leaves a detached child behind and returns."""
     command = [
         _interpreter(), "-m", "seaway.layers.local.broker",
         "--socket", str(place.socket), "--linger", str(linger), "--detach",
     ]  # fmt: skip
+    if durable:
+        command += ["--journal", str(place.journal)]
+    if durable is Durable.MACHINE:
+        command.append("--full")
     with contextlib.suppress(OSError):
         if place.log.stat().st_size > LOG_BYTES:
             place.log.unlink()

@@ -29,7 +29,7 @@ class LinkOwner(Protocol):
 
 class Link(asyncio.Protocol):
     """A connection that greets by itself. ``welcomed`` is done when requests may be written, and
-    says whether the broker knows the client."""
+    has the broker's greeting."""
 
     __slots__ = ("_client", "_lease", "_owner", "_parser", "_transport", "gone", "welcomed")
 
@@ -40,7 +40,7 @@ class Link(asyncio.Protocol):
         self._client = client
         self._parser = wire.replies()
         self._transport: asyncio.Transport | None = None
-        self.welcomed: asyncio.Future[bool] = loop.create_future()
+        self.welcomed: asyncio.Future[wire.Welcome] = loop.create_future()
         self.gone: asyncio.Future[None] = loop.create_future()
 
     @property
@@ -65,7 +65,7 @@ class Link(asyncio.Protocol):
             for reply in self._parser.feed(data):
                 if isinstance(reply, wire.Welcome):
                     if not self.welcomed.done():
-                        self.welcomed.set_result(reply.known)
+                        self.welcomed.set_result(reply)
                 else:
                     self._owner.replied(reply)
         except ProtocolError as error:

@@ -15,6 +15,7 @@ import os
 import stat
 import tempfile
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 
 from seaway.exceptions import ConfigurationError
@@ -22,6 +23,14 @@ from seaway.layers.local.wire import WIRE_VERSION
 
 #: Bytes of ``sun_path`` without its final zero: 107 on Linux, 103 on macOS and the BSDs.
 SOCKET_PATH_BYTES = 107 if os.uname().sysname == "Linux" else 103
+
+
+class Durable(IntEnum):
+    """What queues and history outlive."""
+
+    NOT = 0
+    PROCESS = 1  # the broker's
+    MACHINE = 2  # a loss of power, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +43,11 @@ class Place:
     @property
     def socket(self) -> Path:
         return self.directory / f"v{WIRE_VERSION}.sock"
+
+    @property
+    def journal(self) -> Path:
+        """Where a durable broker keeps what has to outlive it, whatever the wire's version."""
+        return self.directory / "journal.sqlite3"
 
     @property
     def log(self) -> Path:

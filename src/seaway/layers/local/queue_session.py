@@ -67,7 +67,7 @@ def receive(session: Session, request: queue_wire.Receive) -> None:
     desk, client, id_ = session.desk, session.client, request.id
     attempt = partial(
         desk.store.receive, channel, limit=request.limit, lease=request.lease,
-        tries=request.tries, holder=client,
+        tries=request.tries, holder=client.name,
     )  # fmt: skip
 
     def done(result: list[Delivery] | LayerError) -> None:
@@ -85,10 +85,10 @@ def receive(session: Session, request: queue_wire.Receive) -> None:
 
 def cancel(session: Session, request: queue_wire.Cancel) -> None:
     client, desk = session.client, session.desk
-    waiting = client.waiting.pop(request.request, None)
+    waiting = client.cancel(request.request)
     if waiting is not None:
         desk.leave(waiting)
-    channel, receipts = client.handed.pop(request.request, ("", []))
+    channel, receipts = client.take_handed(request.request)
     if receipts:
         desk.store.release(channel, receipts)
         desk.stir(channel)
@@ -178,7 +178,7 @@ def done_before(session: Session, request: wire.Question) -> None:
     client, id_ = session.client, request.id
     answer = client.answer(id_)
     if isinstance(request, queue_wire.Receive) and id_ in client.handed:
-        channel, receipts = client.handed.pop(id_)
+        channel, receipts = client.take_handed(id_)
         held = session.desk.store.deliveries(channel, receipts)
         if receipts and not held:  # the client was away for too long, and others have them
             receive(session, request)

@@ -93,12 +93,16 @@ class Session(asyncio.Protocol):
             self._broker.flush_soon(self)
         self._out.append(frame)
 
-    def flush(self) -> None:
+    def take(self) -> list[bytes]:
+        """What is to be written, which the caller has to `write`."""
         out, self._out = self._out, []
+        return out
+
+    def write(self, frames: list[bytes]) -> None:
         transport = self._transport
-        if transport is None or not out:
+        if transport is None or not frames:
             return
-        transport.write(out[0] if len(out) == 1 else b"".join(out))
+        transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
         if transport.get_write_buffer_size() > MAX_BUFFER:
             logger.warning("a client does not read what it watches and was disconnected")
             self.abort()
@@ -115,12 +119,18 @@ class Session(asyncio.Protocol):
         self._ready = True
         if before is not None:
             before.abort()
-        self.push(wire.frame(wire.Welcome(wire.WIRE_VERSION, os.getpid(), known)))
+        self.push(
+            wire.frame(wire.Welcome(wire.WIRE_VERSION, os.getpid(), known, self._broker.durable))
+        )
 
     def _publish(self, request: wire.Publish) -> None:
         topic, data = request.topic, request.data
+        before = self._store.published(topic, request.once)
+        if before is not None:
+            self.answer(wire.At(request.id, before.epoch, before.offset), remember=True)
+            return
         history = _history(request.size, request.seconds) if request.size else None
-        position = self._store.publish(topic, data, history).position
+        position = self._store.publish(topic, data, history, request.once).position
         watchers = self._store.watchers(topic)
         if watchers:
             frame = wire.frame(wire.Published(topic, position.epoch, position.offset, data))
@@ -171,7 +181,7 @@ class Session(asyncio.Protocol):
         self.answer(wire.Heads(request.id, count.members, count.people))
 
     def _bye(self, request: wire.Bye) -> None:
-        self._broker.clients.give_back(self.client)
+        self._broker.clients.give_back(self.client.name)
         self.answer(wire.Done(request.id))
 
     def _answer_position(self, id_: int, position: Position) -> None:

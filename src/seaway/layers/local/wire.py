@@ -50,6 +50,7 @@ class Publish(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=1):
     data: bytes
     size: int
     seconds: float
+    once: str = ""
 
 
 class Watch(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=2):
@@ -128,11 +129,12 @@ class Bye(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=11):
 
 class Welcome(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=20):
     """The broker is there; ``pid`` is its process. ``known``: it knows which of the client's
-    earlier requests it has done."""
+    earlier requests it has done. ``durable``: a `place.Durable`."""
 
     version: int
     pid: int
     known: bool
+    durable: int
 
 
 class At(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=21):

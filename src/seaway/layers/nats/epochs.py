@@ -2,10 +2,10 @@
 
 What lives here: `Epochs`. What must not: a topic's own state.
 
-A message in the topics' stream, the anchor, holds the root. Whatever is done to the stream (deleted,
-emptied, restored from an older copy, lost with a server's memory), the anchor goes with it or is
-found to be older than what was seen: then a new root is stored on the condition that the anchor is
-still the old one, and all epochs are other ones from then on.
+A message in the topics' stream, the anchor, holds the root. Whatever is done to the stream
+(deleted, emptied, restored from an older copy, lost with a server's memory), the anchor goes with
+it or is found to be older than what was seen: then a new root is stored on the condition that the
+anchor is still the old one, and all epochs are other ones from then on.
 
 A topic that has no message takes its epoch from the root and the half of ``max_age`` in which it is
 now. Its last message, which carries its offset, was gone after ``max_age`` without another one: two

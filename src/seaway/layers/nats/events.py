@@ -68,7 +68,8 @@ def header_values(
 
 
 def parse(header: bytes, length: int) -> Events | None:
-    """The message that has these headers and so many bytes; None: it is none of ours, or corrupt."""
+    """The message that has these headers and so many bytes; None: it is none of ours, or
+    corrupt."""
     try:
         match = _OURS.match(header)
         if match is not None:

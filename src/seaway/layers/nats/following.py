@@ -1,7 +1,7 @@
 """Following a channel: its records, from the first to those that are stored now.
 
-What lives here: `Follower`, a consumer at the server that sends the headers of all records, and what
-notices that some were lost. What must not: what is done with a channel (`queues`).
+What lives here: `Follower`, a consumer at the server that sends the headers of all records, and
+what notices that some were lost. What must not: what is done with a channel (`queues`).
 
 The server numbers what it sends, and says how far it is when there is nothing to send. Whatever is
 missing, the ledger is made anew from the beginning; until it is whole, the old one stays in use.

@@ -135,7 +135,7 @@ class JetStream:
 
     def _stream_of(self, subject: str) -> str:
         """By the first token after the namespace: see `subjects`."""
-        kinds = {"t": 0, "anchor": 0, "p": 1, "h": 1, "q": 2}
+        kinds = {"t": 0, "anchor": 0, "p": 1, "h": 1, "o": 1, "q": 2}
         rest = subject[len(self._root) + 1 :]
         return str(self.streams[kinds[rest.split(".", 1)[0]]]["name"])
 

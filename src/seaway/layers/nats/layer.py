@@ -16,6 +16,7 @@ from seaway.layers.nats.engine import Engine, NoAnswer
 from seaway.layers.nats.epochs import Epochs
 from seaway.layers.nats.jetstream import OVERHEAD, JetStream
 from seaway.layers.nats.lives import Lives
+from seaway.layers.nats.once import Once
 from seaway.layers.nats.presence import NatsPresence
 from seaway.layers.nats.publishing import Publisher
 from seaway.layers.nats.reading import Reader
@@ -51,6 +52,9 @@ class NatsLayer(NatsStreams, NatsPresence, NatsUpkeep):
         self._epochs = Epochs(engine, jetstream, self._streams.topics, self._subjects.anchor())
         self._topics = Topics(engine, jetstream, self._epochs, self._streams.topics, self._subjects)
         self._publisher = Publisher(engine, jetstream, self._topics)
+        self._once = Once(
+            engine, jetstream, self._topics, self._publisher, self._streams, self._subjects
+        )
         self._watches = Watches(engine, jetstream, self._topics, self._epochs, self._subjects)
         self._reader = Reader(engine, jetstream, self._topics)
         self._lives = Lives(
@@ -169,8 +173,8 @@ class NatsLayer(NatsStreams, NatsPresence, NatsUpkeep):
             {
                 **common,
                 "name": names.presence,
-                "description": "Seaway: who is present",
-                "subjects": [subjects.everybody(), subjects.process("*")],
+                "description": "Seaway: who is present, and what was published once",
+                "subjects": [subjects.everybody(), subjects.process("*"), subjects.once("*", "*")],
                 "max_msgs_per_subject": 1,
                 "republish": {
                     "src": subjects.everybody(),

@@ -1,12 +1,12 @@
 """One channel as the records of its messages add up: what is waiting, in line, held and dead.
 
-What lives here: `Ledger`, plain synchronous data that every process which uses a channel derives from
-the same records in the same order. What must not: asking or telling the server (`following`,
+What lives here: `Ledger`, plain synchronous data that every process which uses a channel derives
+from the same records in the same order. What must not: asking or telling the server (`following`,
 `queues`).
 
-Where a message is depends on the time, too: a delay that is over and a lease that has run out need no
-record. Two processes may see that a moment apart; which of them gets the message is decided by the
-condition on which its next record is stored.
+Where a message is depends on the time, too: a delay that is over and a lease that has run out need
+no record. Two processes may see that a moment apart; which of them gets the message is decided by
+the condition on which its next record is stored.
 """
 
 from __future__ import annotations
@@ -256,7 +256,8 @@ class Ledger:
     # Taking --------------------------------------------------------------------------------------
 
     def choose(self, limit: int, most_bytes: int) -> list[Entry]:
-        """The oldest messages that can be received; nobody else here is given them until `chosen`."""
+        """The oldest messages that can be received; nobody else here is given them until
+        `chosen`."""
         found: list[Entry] = []
         size = 0
         while self._ready and len(found) < limit:

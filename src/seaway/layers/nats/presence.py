@@ -4,8 +4,8 @@ What lives here: enter, leave and the like, and entering everybody again after a
 What must not: signs of life and burying processes that gave none (`lives`).
 
 A member's message is replaced by one that says that it left, on the condition that it is still the
-one that this process stored: so nobody removes a member that another process has entered since. That
-message is told to watchers like the first, and then removed, for the sake of counting.
+one that this process stored: so nobody removes a member that another process has entered since.
+That message is told to watchers like the first, and then removed, for the sake of counting.
 """
 
 from __future__ import annotations

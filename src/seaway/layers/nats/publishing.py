@@ -4,10 +4,10 @@ before it is still the last.
 What lives here: `Publisher`. What must not: watching and reading.
 
 What is published while a message is under way goes out together with the next one: so the number of
-events a second is not bound by the way to the server and back, nor by others who publish on the same
-topic and make the condition fail. When it fails, where the topic stands is looked up, and the message
-is sent again under its new offset. Of a message of which it is not known whether it was stored, it
-is found out before it is sent under another condition; so nothing is stored twice.
+events a second is not bound by the way to the server and back, nor by others who publish on the
+same topic and make the condition fail. When it fails, where the topic stands is looked up, and the
+message is sent again under its new offset. Of a message of which it is not known whether it was
+stored, it is found out before it is sent under another condition; so nothing is stored twice.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ TRIM_AFTER = 100
 
 
 class _Event:
-    __slots__ = ("data", "deadline", "future", "history")
+    __slots__ = ("data", "deadline", "future", "history", "id")
 
     def __init__(
         self,
@@ -47,11 +47,17 @@ class _Event:
         history: History | None,
         future: asyncio.Future[Position],
         deadline: float,
+        id_: str,
     ) -> None:
+        self.id = id_
         self.data = data
         self.history = history
         self.future = future
         self.deadline = deadline
+
+
+def _together(first: _Event, next_: _Event) -> bool:
+    return not first.id and not next_.id and first.history == next_.history
 
 
 class _Letter:
@@ -65,7 +71,7 @@ class _Letter:
     def __init__(self, events_: list[_Event]) -> None:
         self.events = events_
         self.history = events_[0].history
-        self.id = secrets.token_hex(6)
+        self.id = events_[0].id or secrets.token_hex(6)
         self.sizes = [len(event.data) for event in events_]
         self.body = b"".join([event.data for event in events_])
         self.doubt: Standing | None = None
@@ -111,14 +117,17 @@ class Publisher:
         self._trims: dict[str, int] = {}
         self.max_bytes = 0
 
-    async def publish(self, name: str, data: bytes, history: History | None) -> Position:
+    async def publish(
+        self, name: str, data: bytes, history: History | None, id_: str = ""
+    ) -> Position:
+        """Publish an event; with an ``id_``, alone in a message of that id."""
         engine = self._engine
         line = self._lines.get(name)
         if line is None:
             line = self._lines[name] = _Line(self._topics.get(name))
         future: asyncio.Future[Position] = engine.loop.create_future()
         deadline = engine.loop.time() + engine.timeout
-        line.waiting.append(_Event(data, history, future, deadline))
+        line.waiting.append(_Event(data, history, future, deadline, id_))
         if not line.busy:
             self._next(line)
         return await future
@@ -148,7 +157,7 @@ class Publisher:
         while waiting and len(taken) < TOGETHER:
             event = waiting[0]
             size += len(event.data)
-            if taken and (size > self.max_bytes or event.history != taken[0].history):
+            if taken and (size > self.max_bytes or not _together(taken[0], event)):
                 break
             waiting.popleft()
             if not event.future.done():

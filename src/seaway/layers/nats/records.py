@@ -3,9 +3,9 @@
 What lives here: `Record`, the value of the header ``Seaway-State``, as bytes and back.
 What must not: what a record means for a channel (`ledger`).
 
-All records of one message have one subject. The first (``new``) carries the message as its body; the
-others have none and each is stored on the condition that the one it follows is still the last. The
-last one (``done``) removes all others. Seconds count from the server's time of storing.
+All records of one message have one subject. The first (``new``) carries the message as its body;
+the others have none and each is stored on the condition that the one it follows is still the last.
+The last one (``done``) removes all others. Seconds count from the server's time of storing.
 """
 
 from __future__ import annotations

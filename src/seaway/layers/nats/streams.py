@@ -14,9 +14,11 @@ from seaway.layers.base import (
     Receiver,
     check_limit,
     check_name,
+    check_once,
     check_size,
 )
 from seaway.layers.nats.engine import Engine
+from seaway.layers.nats.once import Once
 from seaway.layers.nats.publishing import Publisher
 from seaway.layers.nats.reading import Reader
 from seaway.layers.nats.topics import Topics
@@ -29,14 +31,20 @@ class NatsStreams(Layer):
     _engine: Engine
     _topics: Topics
     _publisher: Publisher
+    _once: Once
     _watches: Watches
     _reader: Reader
     _receiver: Receiver | None
 
-    async def publish(self, topic: str, data: bytes, history: History | None = None) -> Position:
+    async def publish(
+        self, topic: str, data: bytes, history: History | None = None, *, once: str = ""
+    ) -> Position:
         check_name(topic)
+        check_once(once)
         check_size(data, self.max_data)
         self._engine.opened()
+        if once:
+            return await self._once.publish(topic, data, history, once)
         return await self._publisher.publish(topic, data, history)
 
     async def watch(self, topic: str) -> Position:

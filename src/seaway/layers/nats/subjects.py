@@ -44,6 +44,10 @@ class Subjects(NamedTuple):
         """What is told of a topic, as it is stored: events and changes of presence."""
         return f"{self.root}.l.{token(topic)}.*"
 
+    def once(self, topic: str, digest: str) -> str:
+        """Where it is kept that something was published once."""
+        return f"{self.root}.o.{topic if topic == '*' else token(topic)}.{digest}"
+
     # Presence
     def member(self, topic: str, member: str, person: str) -> str:
         who = f"p{token(person)}" if person else "-"

@@ -86,9 +86,7 @@ class Topic:
         if self._heard is not None:
             sequence, heard = self._heard
             self._heard = None
-            self.learn(
-                Standing(sequence, heard.epoch, heard.last, heard.size, heard.seconds)
-            )
+            self.learn(Standing(sequence, heard.epoch, heard.last, heard.size, heard.seconds))
         return self._standing
 
     @standing.setter

@@ -34,7 +34,17 @@ AT_ONCE = 100
 class Watch:
     """One watched topic. ``told_at``: the last sequence that was told or looked up."""
 
-    __slots__ = ("_early", "_epochs", "_receiver", "epoch", "offset", "sid", "steady", "told_at", "topic")
+    __slots__ = (
+        "_early",
+        "_epochs",
+        "_receiver",
+        "epoch",
+        "offset",
+        "sid",
+        "steady",
+        "told_at",
+        "topic",
+    )
 
     def __init__(self, topic: Topic, receiver: Receiver, epochs: Epochs) -> None:
         self.topic = topic

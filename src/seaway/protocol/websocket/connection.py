@@ -68,23 +68,38 @@ def _first_byte_fault(byte: int) -> str:
 _FAULTS = tuple(_first_byte_fault(byte) for byte in range(256))
 
 
-class _Fragments:
-    """A message of which some frames are still to come (section 5.4)."""
+class _Arriving:
+    """A message of which something is still to come: frames (section 5.4), or the rest of one."""
 
-    __slots__ = ("compressed", "decoder", "opcode", "payload")
+    __slots__ = ("compressed", "decoder", "fin", "left", "mask", "opcode", "payload")
 
     def __init__(self, opcode: int, compressed: bool) -> None:
         self.opcode = opcode
         self.compressed = compressed
         self.payload = bytearray()
-        # Invalid text is refused in the fragment where it shows (section 8.1). The decoder only
-        # checks: a list of decoded parts would cost a client's one-byte fragments 60 bytes each.
+        # Invalid text is refused at the byte where it shows, in whatever frame (section 8.1). The
+        # decoder only checks: a list of decoded parts would cost a client's one-byte fragments 60
+        # bytes each.
         self.decoder = _new_utf8_decoder() if opcode == TEXT and not compressed else None
+        #: Of the frame that has begun: bytes still to come, its mask as they need it, whether it
+        #: is the last.
+        self.left = 0
+        self.mask = b""
+        self.fin = False
 
-    def add(self, payload: bytes, fin: bool) -> None:
+    def begin_frame(self, length: int, mask: bytes, fin: bool) -> None:
+        self.left, self.mask, self.fin = length, mask, fin
+
+    def add(self, masked: bytes) -> None:
+        """Take some of the frame's payload, at most `left` bytes of it."""
+        payload = apply_mask(masked, self.mask)
+        self.left -= len(masked)
+        turn = len(masked) & 3
+        if turn:
+            self.mask = self.mask[turn:] + self.mask[:turn]
         self.payload += payload
         if self.decoder is not None:
-            self.decoder.decode(payload, fin)
+            self.decoder.decode(payload, self.fin and not self.left)
 
 
 class WebSocketConnection:
@@ -97,24 +112,41 @@ class WebSocketConnection:
     :param deflate: what `handshake.accept` agreed to.
     """
 
-    __slots__ = ("_buffer", "_closed", "_deflate", "_fragments", "_limit", "_needed", "framing")
+    __slots__ = (
+        "_arriving",
+        "_buffer",
+        "_closed",
+        "_deflate",
+        "_limit",
+        "_longest",
+        "_needed",
+        "framing",
+    )
 
     framing: Callable[[bytes], bytes]
     """Frames one text message (UTF-8) for this connection; see `Framing` in server/handoff.py."""
 
     def __init__(self, max_message_bytes: int, deflate: DeflateParameters | None = None) -> None:
         self._limit = max_message_bytes
+        #: The greatest second byte that the fast path takes outside a fragmented message: masked,
+        #: with a length in seven bits, and within the limit.
+        self._longest = _MASK + min(MAX_CONTROL_PAYLOAD, max_message_bytes)
         self._deflate = deflate
         self._buffer: bytearray | None = None
         self._needed = 0
-        self._fragments: _Fragments | None = None
+        self._arriving: _Arriving | None = None
         self._closed = False
         self.framing = text_frame if deflate is None else text_framing(deflate)
+
+    def limit_messages(self, size: int) -> None:
+        """Refuse messages over ``size`` bytes from the next one on, if the limit was higher."""
+        self._limit = min(self._limit, size)
+        self._longest = min(self._longest, _MASK + min(MAX_CONTROL_PAYLOAD, size))
 
     @property
     def message_pending(self) -> bool:
         """Whether a part of a message or frame has arrived and the rest has not."""
-        return self._buffer is not None or self._fragments is not None
+        return self._buffer is not None or self._arriving is not None
 
     def receive(self, data: bytes) -> list[WebSocketEvent]:
         """What the client did with ``data``.
@@ -157,15 +189,17 @@ class WebSocketConnection:
         return close_frame(event.code, event.reason)
 
     def _parse(self, data: bytes, events: list[WebSocketEvent]) -> None:
-        """Take whole frames off ``data``; keep what is left.
+        """Take all of ``data``, but for the beginning of a frame that says too little yet.
 
         The loop's first branch is the fast path: whole, short text messages between which nothing
         is open. Everything else, errors included, is `_take_frame`'s.
         """
         position, end = 0, len(data)
         append = events.append
-        # Masked, with a length in seven bits, and within the limit.
-        longest = _MASK + min(MAX_CONTROL_PAYLOAD, self._limit) if self._fragments is None else 0
+        arriving = self._arriving
+        if arriving is not None and arriving.left:
+            position = self._add(arriving, data, 0, events)
+        longest = self._longest if self._arriving is None else 0
         while position < end:
             start = position + 6
             if (
@@ -180,45 +214,63 @@ class WebSocketConnection:
             position = self._take_frame(data, position, events)
             if position < 0 or self._closed:
                 return
-            longest = (
-                _MASK + min(MAX_CONTROL_PAYLOAD, self._limit) if self._fragments is None else 0
-            )
+            longest = self._longest if self._arriving is None else 0
 
     def _take_frame(self, data: bytes, position: int, events: list[WebSocketEvent]) -> int:
-        """Handle one frame; where the next starts, or -1 if this one is not complete."""
+        """Handle one frame, or what there is of it; where to go on, or -1 if that takes more."""
         available = len(data) - position
         if available < 2:
             return self._keep(data, position, 2)
-        first, second = data[position], data[position + 1]
+        first, length = data[position], data[position + 1] & ~_MASK
         if _FAULTS[first]:
             raise ProtocolError(_FAULTS[first])
         if first & _RSV1 and self._deflate is None:
             raise ProtocolError("a compressed message without permessage-deflate")
-        if not second & _MASK:
+        if not data[position + 1] & _MASK:
             raise ProtocolError("a frame without a mask")  # section 5.1
-        opcode, length, header = first & _OPCODE, second & ~_MASK, 6
+        opcode, start = first & _OPCODE, position + 6
+        if opcode in _CONTROL:
+            return self._take_control(opcode, length, data, position, events)
         if length > MAX_CONTROL_PAYLOAD:
-            if opcode in _CONTROL:
-                raise ProtocolError("a control frame over 125 bytes")
             width, exceeds = _EXTENDED[length]
             if available < 2 + width:
                 return self._keep(data, position, 2 + width)
             length = int.from_bytes(data[position + 2 : position + 2 + width], "big")
-            header += width
+            start += width
             if length <= exceeds or length >> 63:
                 raise ProtocolError("a frame whose length is not in its one valid form")
-        if opcode not in _CONTROL:
-            self._check_order_and_size(opcode, length, bool(first & _RSV1))
-        if available < header + length:
-            return self._keep(data, position, header + length)
-        start = position + header
+        self._check_order_and_size(opcode, length, bool(first & _RSV1))
+        if len(data) < start:
+            return self._keep(data, position, start - position)
+        return self._take_data(first, length, data, start, events)
+
+    def _take_control(
+        self, opcode: int, length: int, data: bytes, position: int, events: list[WebSocketEvent]
+    ) -> int:
+        if length > MAX_CONTROL_PAYLOAD:
+            raise ProtocolError("a control frame over 125 bytes")
+        start = position + 6
+        if len(data) < start + length:
+            return self._keep(data, position, 6 + length)
         payload = apply_mask(data[start : start + length], data[start - 4 : start])
-        if opcode in _CONTROL:
-            events.append(_CONTROL_EVENTS[opcode](payload))
-            self._closed = opcode == CLOSE
-        else:
-            self._take_data(first, payload, events)
+        events.append(_CONTROL_EVENTS[opcode](payload))
+        self._closed = opcode == CLOSE
         return start + length
+
+    def _take_data(
+        self, first: int, length: int, data: bytes, start: int, events: list[WebSocketEvent]
+    ) -> int:
+        """A data frame whose header is whole and whose payload, masked, begins at ``start``."""
+        opcode, fin, compressed = first & _OPCODE, bool(first & _FIN), bool(first & _RSV1)
+        mask, arriving = data[start - 4 : start], self._arriving
+        if arriving is None:
+            if fin and len(data) >= start + length:
+                payload = apply_mask(data[start : start + length], mask)
+                self._deliver(opcode, payload, compressed, events)
+                return start + length
+            arriving = self._arriving = _Arriving(opcode, compressed)
+        arriving.begin_frame(length, mask, fin)
+        return self._add(arriving, data, start, events)
 
     def _keep(self, data: bytes, position: int, needed: int) -> int:
         """Wait for ``needed`` bytes before looking at this frame again: no byte is parsed twice
@@ -228,17 +280,17 @@ class WebSocketConnection:
         return -1
 
     def _check_order_and_size(self, opcode: int, length: int, compressed: bool) -> None:
-        fragments = self._fragments
-        if (opcode == CONTINUATION) != (fragments is not None):
+        arriving = self._arriving
+        if (opcode == CONTINUATION) != (arriving is not None):
             raise ProtocolError(
                 "a continuation of no message"
-                if fragments is None
+                if arriving is None
                 else "a new message inside a fragmented one"
             )
         limit = self._limit
-        if fragments is not None:
-            length += len(fragments.payload)
-            compressed = fragments.compressed
+        if arriving is not None:
+            length += len(arriving.payload)
+            compressed = arriving.compressed
         if compressed:
             # What does not compress grows: five bytes per stored block, of 4 KB in small windows.
             limit += limit // 512 + 64
@@ -247,25 +299,31 @@ class WebSocketConnection:
                 f"a message over {self._limit} bytes", close_code=CloseCode.MESSAGE_TOO_BIG
             )
 
-    def _take_data(self, first: int, payload: bytes, events: list[WebSocketEvent]) -> None:
-        fin, opcode, compressed = bool(first & _FIN), first & _OPCODE, bool(first & _RSV1)
-        fragments = self._fragments
-        if fragments is None and not fin:
-            fragments = self._fragments = _Fragments(opcode, compressed)
-        if fragments is not None:
-            fragments.add(payload, fin)
-            if not fin:
-                return
-            self._fragments = None
-            opcode, compressed = fragments.opcode, fragments.compressed
-            payload = bytes(fragments.payload)
+    def _add(
+        self, arriving: _Arriving, data: bytes, start: int, events: list[WebSocketEvent]
+    ) -> int:
+        """Give a message what ``data`` has of its frame's payload; where the next frame starts."""
+        stop = min(start + arriving.left, len(data))
+        arriving.add(data[start:stop])
+        if arriving.fin and not arriving.left:
+            self._arriving = None
+            self._deliver(arriving.opcode, arriving.payload, arriving.compressed, events)
+        return stop
+
+    def _deliver(
+        self,
+        opcode: int,
+        payload: bytes | bytearray,
+        compressed: bool,
+        events: list[WebSocketEvent],
+    ) -> None:
         if compressed:
             payload = inflate(payload, self._limit)
-        events.append(Message(payload.decode() if opcode == TEXT else payload))
+        events.append(Message(payload.decode() if opcode == TEXT else bytes(payload)))
 
     def _violate(self, code: int, reason: str, events: list[WebSocketEvent]) -> None:
         self._closed = True
-        self._fragments = None
+        self._arriving = None
         events.append(MessageViolation(code, reason))
 
 

@@ -87,7 +87,7 @@ def compress(payload: bytes, window_bits: int = _WINDOW_BITS) -> bytes:
     return compressed.removesuffix(_TAIL)
 
 
-def inflate(payload: bytes, max_bytes: int) -> bytes:
+def inflate(payload: bytes | bytearray, max_bytes: int) -> bytes:
     """A compressed message's payload (section 7.2.2), never more than ``max_bytes`` of it.
 
     :raises ProtocolError: 1009 over the limit, 1007 for bytes that are no deflate stream.

@@ -13,12 +13,15 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import trustme
 
 import seaway
 from tests import waiting
@@ -30,6 +33,8 @@ SEAWAY = (
     f"seaway.server.cli serve {APPLICATION} --bind=127.0.0.1:{{port}} --workers={{workers}} "
     "--drain-timeout=10"
 )
+#: The same over TLS, with a line for each scope (`Site.scopes`).
+SECURE = SEAWAY.replace(":application", ":noted") + " --certfile={directory}/certificate.pem"
 #: Seconds that anything may take before a test gives up; far more than it needs.
 PATIENCE = 30.0
 
@@ -40,8 +45,13 @@ wait_for = functools.partial(waiting.wait_for, patience=PATIENCE)
 class Line:
     """One TCP connection, so one worker."""
 
-    def __init__(self, port: int) -> None:
-        self.http = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
+        self.http: http.client.HTTPConnection
+        if tls is None:
+            self.http = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+        else:
+            secure = http.client.HTTPSConnection("127.0.0.1", port, timeout=PATIENCE, context=tls)
+            self.http = secure
         self._stream: socket.socket | None = None
         self.pid = int(self.request("GET", "/pid").body)
 
@@ -92,11 +102,19 @@ class Site:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}/"
+        self.directory = directory
+        self.tls: ssl.SSLContext | None = None
+        if command is SECURE:
+            authority = trustme.CA()
+            certificate = authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem
+            certificate.write_to_path(directory / "certificate.pem")
+            self.tls = ssl.create_default_context()
+            authority.configure_trust(self.tls)
+        self.url = f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}/"
         self.log = directory / f"server-{self.port}.log"
         self.lines: list[Line] = []
         self.workers = workers
-        options = command.format(port=self.port, workers=workers).split()
+        options = command.format(port=self.port, workers=workers, directory=directory).split()
         self.command = [sys.executable, "-m", *options]
         self.environment = {
             **os.environ,
@@ -124,12 +142,16 @@ class Site:
     def line(self, pid: int | None = None, *, other_than: int | None = None) -> Line:
         """A connection to the worker ``pid``, to another one, or to any."""
         for _ in range(500):
-            line = Line(self.port)
+            line = Line(self.port, self.tls)
             if pid in (None, line.pid) and line.pid != other_than:
                 self.lines.append(line)
                 return line
             line.close()
         raise AssertionError(f"No connection to worker {pid or f'other than {other_than}'}.")
+
+    def scopes(self) -> list[str]:
+        """What the application was asked for so far: type, HTTP version, scheme and path."""
+        return (self.directory / "scopes").read_text().splitlines()
 
     def publish(self, topic: str, event: str, data: Any = None) -> Any:
         """Publish from outside."""

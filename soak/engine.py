@@ -1,0 +1,228 @@
+"""An engine under faults: publishers, subscribers and workers, while it is killed and stopped.
+
+What lives here: the course of the soak and its figures.
+What must not: what is done to one engine (`engines`), or how a subscriber's account is read
+(`segments`).
+
+Counted is what clients see: WebSocket subscribers of a real server with two workers, which reach
+the engine as any project's would; publishers and task workers are processes of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from seaway.conf import place
+from soak.engines import DRIVERS, Driver
+from soak.follower import Follower, cancel_all
+from soak.processes import Child
+from soak.segments import Ledger
+from soak.server import SoakServer
+
+TOPICS = ("feed/0", "feed/1", "feed/2", "feed/3")
+BURST = 10_000
+#: Seconds between the end of one fault and the next, during which all is well for a while.
+CALM = 3.0
+#: Seconds for the last events and messages to arrive.
+_LAST = 90.0
+#: Numbers of a publisher's life: no two share one.
+_LIFE = 10**9
+
+#: What must be 0.
+FAULTS = ("lost_silently", "duplicated", "reordered", "tasks_lost")
+
+Figures = dict[str, int | float]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """``rate`` is events a second of all publishers, ``pause`` the seconds of a SIGSTOP."""
+
+    engine: str = "local"
+    seconds: float = 60.0
+    subscribers: int = 400
+    rate: float = 240.0
+    tasks: float = 100.0
+    pause: float = 20.0
+
+
+class EngineSoak:
+    """One run."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._ledgers = {topic: Ledger() for topic in TOPICS}
+        self._sent: set[int] = set()
+        self._done: Counter[int] = Counter()
+        self._unconfirmed: Counter[str] = Counter()
+        self._faults: Counter[str] = Counter()
+        self._followers: list[tuple[str, Follower]] = []
+        self._lives = 0
+
+    async def run(self) -> Figures:
+        with tempfile.TemporaryDirectory(prefix="soak") as folder:
+            driver = DRIVERS[self._settings.engine](Path(folder), self._settings.pause)
+            await driver.start()
+            os.environ["SOAK_FOLDER"] = folder
+            os.environ["SOAK_LAYER"] = driver.url
+            os.environ["DJANGO_SETTINGS_MODULE"] = "soak.project.settings"
+            server = SoakServer(Path(folder), "--workers=2", "--reconnect-window=1")
+            try:
+                await server.start()
+                await self._load(server, driver)
+            finally:
+                await server.stop()
+                await driver.stop()
+            for line in [line for line in server.log if "Traceback" in line][:5]:
+                _say(f"log: {line}")
+        return self._figures()
+
+    # The course ----------------------------------------------------------------------------------
+
+    async def _load(self, server: SoakServer, driver: Driver) -> None:
+        follows = await self._follow(server.port)
+        _say(f"{len(follows)} subscribers have joined")
+        publishers = [self._publisher(driver) for _ in range(2)]
+        workers = [
+            Child("soak.taker", driver.url, "--place", place(), on_line=self._heard)
+            for _ in range(2)
+        ]
+        for child in (*publishers, *workers):
+            await child.start()
+        try:
+            await self._disturb(driver, publishers, workers)
+            for child in publishers:
+                await child.kill()
+            await self._wait_for_the_last()
+        finally:
+            for child in (*publishers, *workers):
+                await child.kill()
+            await cancel_all(follows)
+
+    async def _follow(self, port: int) -> list[asyncio.Task[None]]:
+        tasks = []
+        for number in range(self._settings.subscribers):
+            topic = TOPICS[number % len(TOPICS)]
+            follower = Follower(port, topic)
+            self._followers.append((topic, follower))
+            tasks.append(asyncio.create_task(follower.follow()))
+            if number % 25 == 24:
+                await follower.joined.wait()
+        for _, follower in self._followers:
+            await asyncio.wait_for(follower.joined.wait(), _LAST)
+        return tasks
+
+    def _publisher(self, driver: Driver, *more: str) -> Child:
+        self._lives += 1
+        return Child(
+            "soak.publisher",
+            *(driver.url, "--place", place()),
+            *("--topics", ",".join(TOPICS), "--first", str(self._lives * _LIFE)),
+            *("--rate", str(self._settings.rate / 2), "--tasks", str(self._settings.tasks / 2)),
+            *more,
+            on_line=self._heard,
+        )
+
+    async def _disturb(self, driver: Driver, publishers: list[Child], workers: list[Child]) -> None:
+        """One fault after the other, the engine's own and ours, until the time is up."""
+
+        async def kill_a_publisher() -> None:
+            victim = random.randrange(len(publishers))
+            await publishers[victim].kill()
+            publishers[victim] = self._publisher(driver)
+            await publishers[victim].start()
+
+        async def kill_a_worker() -> None:
+            victim = random.choice(workers)
+            await victim.kill()
+            await victim.start()
+
+        async def burst() -> None:
+            child = self._publisher(driver, "--burst", str(BURST))
+            await child.start()
+            await child.end()
+
+        faults: dict[str, Callable[[], Awaitable[None]]] = {
+            "kill_worker": kill_a_worker,
+            "kill_publisher": kill_a_publisher,
+            **{f"engine_{name}": fault for name, fault in driver.faults.items()},
+            "burst": burst,
+        }
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._settings.seconds
+        await asyncio.sleep(min(CALM, self._settings.seconds / 4))
+        while loop.time() < until:
+            for name, fault in faults.items():
+                await fault()
+                self._faults[name] += 1
+                _say(f"{name}: {sum(f.seen.deliveries for _, f in self._followers):,} deliveries")
+                await asyncio.sleep(CALM)
+                if loop.time() >= until and all(self._faults[each] for each in faults):
+                    return
+
+    def _heard(self, line: str) -> None:
+        kind, _, rest = line.partition(" ")
+        if kind == "E":
+            topic, epoch, offset, number = rest.split()
+            self._ledgers[topic].add(epoch, int(offset), int(number))
+        elif kind == "Q":
+            self._sent.add(int(rest))
+        elif kind == "D":
+            self._done[int(rest)] += 1
+        else:
+            self._unconfirmed[rest[:100]] += 1
+
+    async def _wait_for_the_last(self) -> None:
+        """Until nobody lacks anything, or long enough for whoever still does to be lost."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _LAST
+        while loop.time() < until:
+            lacking = sum(
+                self._ledgers[topic].lacks(one.seen.position) for topic, one in self._followers
+            )
+            tasks = len(self._sent - self._done.keys())
+            if not lacking and not tasks:
+                return
+            _say(f"waiting: {lacking} subscribers, {tasks} messages")
+            await asyncio.sleep(1)
+
+    # The account ---------------------------------------------------------------------------------
+
+    def _figures(self) -> Figures:
+        seen = [follower.seen for _, follower in self._followers]
+        for reason, count in self._unconfirmed.most_common(8):
+            _say(f"not confirmed {count} times: {reason}")
+        refusals = Counter(text for _, one in self._followers for text in one.refusals)
+        for reason, count in refusals.most_common(4):
+            _say(f"refused {count} times: {reason}")
+        lost = sum(self._ledgers[topic].missed(one.seen) for topic, one in self._followers)
+        conflicts = sum(ledger.conflicts for ledger in self._ledgers.values())
+        return {
+            "deliveries": sum(one.deliveries for one in seen),
+            "lost_silently": lost + conflicts,
+            "duplicated": sum(one.duplicated for one in seen),
+            "reordered": sum(one.reordered for one in seen),
+            "gaps_told": sum(one.gaps for one in seen),
+            "faults": sum(self._faults.values()),
+            "published": sum(
+                len(events) for one in self._ledgers.values() for events in one.told.values()
+            ),
+            "not_confirmed": sum(self._unconfirmed.values()),
+            "tasks_sent": len(self._sent),
+            "tasks_lost": len(self._sent - self._done.keys()),
+            "tasks_repeated": sum(count - 1 for count in self._done.values()),
+            "reconnects": sum(one.connects - 1 for _, one in self._followers),
+        }
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

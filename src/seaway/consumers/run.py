@@ -1,0 +1,344 @@
+"""One consumer at work: its mailbox, and the loop that empties it.
+
+What lives here: the order in which a consumer sees messages, and how it ends.
+What must not: where wire messages come from and go to (`carriers`), what a handler does.
+
+Idle, a consumer is its instance, a `Run` and a carrier. A task runs while there is something to
+handle: one message after the other, those of the client and those of the channel layer, in the
+order of their arrival.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from seaway import pool
+from seaway.consumers.handlers import LAST_TYPES, WIRE_TYPES
+from seaway.consumers.layer import Message, Subscription, join, leave
+from seaway.consumers.work import work_of_loop
+from seaway.exceptions import CloseCode, StopConsumer
+
+if TYPE_CHECKING:
+    from seaway.consumers.consumer import AsyncConsumer
+
+logger = logging.getLogger("seaway.consumers")
+
+#: Messages of the client that are read while one is handled; then reading pauses.
+READ_AHEAD = 32
+#: The type of the message by which the server's going takes its turn in the mailbox.
+_SHUTDOWN = "seaway.shutdown"
+
+
+class Carrier(Protocol):
+    """What a consumer's messages go out by."""
+
+    async def send(self, message: Message) -> None:
+        """Send an ASGI message. Waits for a client that is slow, ignores one that has gone."""
+
+    def post(self, message: Message) -> bool:
+        """The same from another thread, without waiting; False: it cannot be done so."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Close the connection, whatever waits before. Idempotent."""
+
+    def eased(self) -> None:
+        """Reading, which was paused, may go on."""
+
+    def end(self, error: Exception | None) -> None:
+        """The consumer has ended; ``error`` is what it has ended with."""
+
+
+class Run:
+    """One consumer, from its connection's beginning to its end.
+
+    :ivar left: the client has gone, or is being sent away.
+    :ivar ended: the consumer handles nothing any more.
+    """
+
+    __slots__ = (
+        "_cutting", "_in_thread", "_inbox", "_joined", "_letters", "_subscription", "_task",
+        "_timer", "_work", "accepted", "carrier", "consumer", "context", "ended", "error", "left",
+        "paused",
+    )  # fmt: skip
+
+    carrier: Carrier
+
+    def __init__(self, consumer: AsyncConsumer) -> None:
+        self.consumer = consumer
+        self.context = contextvars.copy_context()
+        self.accepted = self.left = self.ended = self.paused = False
+        self.error: Exception | None = None
+        self._work = work_of_loop()
+        self._inbox: deque[tuple[Message, bool]] | None = None
+        self._letters = 0
+        self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._cutting = self._in_thread = False
+        self._joined: tuple[str, ...] = ()
+        self._subscription: Subscription | None = None
+
+    async def open(self, layer: Any) -> None:
+        """Give the consumer its channel."""
+        if layer is None:
+            return
+        channel = self.consumer.channel_name = await layer.new_channel()
+        self._subscription = Subscription(layer, channel, self.put, self.fail)
+
+    # What comes in -------------------------------------------------------------------------------
+
+    def hear(self, message: Message) -> None:
+        """A message from the wire."""
+        if self.ended:
+            return
+        if message["type"] in LAST_TYPES:
+            self.left = True
+            if self._inbox is not None and self._timer is None:
+                seconds = self.consumer.disconnect_grace
+                self._timer = self._work.loop.call_later(seconds, self._cut)
+        self._append(message, wire=True)
+
+    def put(self, message: Message) -> None:
+        """A message from the channel layer."""
+        if self.ended or self.left:
+            return
+        if self._letters >= self.consumer.mailbox_size:
+            self._overflow()
+            return
+        self._letters += 1
+        self._append(message, wire=False)
+
+    def fail(self, error: Exception) -> None:
+        """The channel layer has failed for good."""
+        if not self.ended:
+            self._append({"type": "seaway.failure", "error": error}, wire=True)
+
+    def shut_down(self, reason: str) -> None:
+        """The server goes: the consumer may say goodbye, then the connection is closed."""
+        code = CloseCode.SERVICE_RESTART
+        seconds = self.consumer.shutdown_seconds
+        self._work.loop.call_later(seconds, self.carrier.close, code, reason)
+        self._append({"type": _SHUTDOWN, "reason": reason}, wire=True)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a message is handled or waits."""
+        return self._inbox is not None
+
+    @property
+    def backlog(self) -> int:
+        """How many messages wait."""
+        return 0 if self._inbox is None else len(self._inbox)
+
+    def _append(self, message: Message, *, wire: bool) -> None:
+        if self._inbox is None:
+            self._inbox = deque()
+            self._inbox.append((message, wire))
+            self._work.start(self._empty, self.context)
+        else:
+            self._inbox.append((message, wire))
+
+    def _overflow(self) -> None:
+        """The consumer is too slow for its groups: better a client that reconnects than a gap that
+        nobody knows of."""
+        self.left = True
+        logger.warning(
+            "closed a connection: %d messages of the channel layer waited for %s path=%s",
+            self._letters,
+            type(self.consumer).__qualname__,
+            self.consumer.scope.get("path"),
+        )
+        inbox = self._inbox or ()
+        kept = [item for item in inbox if item[1]]
+        if self._inbox is not None:
+            self._inbox.clear()
+            self._inbox.extend(kept)
+        self.carrier.close(CloseCode.SLOW_CLIENT, "too many messages wait")
+
+    def _cut(self) -> None:
+        """The client has gone a while ago, and a handler still runs."""
+        name = type(self.consumer).__qualname__
+        if self._in_thread:
+            logger.warning("a handler of %s still runs, and its client has gone", name)
+        elif self._task is not None:
+            logger.warning("cancelled a handler of %s, whose client has gone", name)
+            self._cutting = True
+            self._task.cancel()
+
+    # Handling ------------------------------------------------------------------------------------
+
+    async def _empty(self) -> None:
+        """Handle what is in the mailbox, until nothing is."""
+        self._task = asyncio.current_task()
+        lease = None if self.consumer._sync else pool.lease()
+        try:
+            if lease is None:
+                await self._handle_all(None)
+            else:
+                with pool.leased(lease):
+                    await self._handle_all(lease)
+            if self.ended:
+                await self._leave_groups()
+        except BaseException:
+            self._end()
+            raise
+        finally:
+            self._task = None
+            self._inbox = None
+            if self.paused:
+                self.paused = False
+                self.carrier.eased()
+            if self.ended:
+                self.carrier.end(self.error)
+
+    async def _handle_all(self, lease: pool.Lease | None) -> None:
+        inbox = self._inbox
+        while inbox and not self.ended:
+            message, wire = inbox.popleft()
+            if wire:
+                await self._handle_wire(message, inbox)
+            else:
+                self._letters -= 1
+                await self._handle_letter(message, inbox)
+            if lease is not None and lease.taken:
+                # Its database connections go back after each message.
+                lease.renew()
+            if self.paused and len(inbox) < READ_AHEAD:
+                self.paused = False
+                self.carrier.eased()
+
+    async def _handle_wire(self, message: Message, inbox: deque[tuple[Message, bool]]) -> None:
+        kind = message["type"]
+        if kind in LAST_TYPES:
+            self._stop_timer()
+            await self._leave_groups()
+            await self._say_goodbye(message)
+            self._end()
+        elif kind == _SHUTDOWN:
+            await self._try(self.call("server_shutdown"), inbox)
+            self.carrier.close(CloseCode.SERVICE_RESTART, message["reason"])
+        elif kind == "seaway.failure":
+            await self._fail(message["error"])
+        else:
+            await self._try(self.consumer.dispatch(message), inbox)
+
+    async def _handle_letter(self, message: Message, inbox: deque[tuple[Message, bool]]) -> None:
+        kind = message.get("type")
+        if kind in WIRE_TYPES and kind not in self.consumer.layer_types:
+            logger.error(
+                "refused a message of the channel layer: only a client sends %s to %s",
+                kind,
+                type(self.consumer).__qualname__,
+            )
+            return
+        await self._try(self.consumer.dispatch(message), inbox)
+
+    async def _try(self, handling: Any, inbox: deque[tuple[Message, bool]]) -> None:
+        try:
+            await handling
+        except StopConsumer:
+            self._end()
+        except asyncio.CancelledError:
+            if not self._cutting or self._task is None:
+                raise
+            self._cutting = False
+            self._task.uncancel()
+            # What waits before the disconnect was for a client that is not there.
+            while inbox and inbox[0][0]["type"] not in LAST_TYPES:
+                inbox.popleft()
+        except Exception as error:  # noqa: BLE001 - it ends this consumer only, which carries it
+            await self._fail(error)
+
+    async def call(self, name: str, *args: Any) -> None:
+        """Call a method: a coroutine function here, another in the pool."""
+        method = getattr(self.consumer, name)
+        if self.consumer._handlers[name]:
+            await method(*args)
+            return
+        self._in_thread = True
+        try:
+            result = await pool.run_in_pool(method, *args)
+        finally:
+            self._in_thread = False
+        if hasattr(result, "__await__"):
+            await result
+
+    # The end -------------------------------------------------------------------------------------
+
+    async def _fail(self, error: Exception) -> None:
+        self.error = error
+        self.left = True
+        self._stop_timer()
+        if self.accepted:
+            await self._leave_groups()
+            code = int(CloseCode.INTERNAL_ERROR)
+            await self._say_goodbye({"type": "websocket.disconnect", "code": code, "reason": ""})
+        self._end()
+
+    async def _say_goodbye(self, message: Message) -> None:
+        """Let the consumer handle the last message, if it can."""
+        if message["type"].replace(".", "_") not in self.consumer._handlers:
+            return
+        try:
+            await self.consumer.dispatch(message)
+        except StopConsumer:
+            pass
+        except Exception as error:
+            if self.error is None:
+                self.error = error
+            else:
+                logger.exception("a consumer has failed once more at its end")
+
+    def _end(self) -> None:
+        self.ended = self.left = True
+        self._stop_timer()
+        if self._subscription is not None:
+            self._subscription.end()
+            self._subscription = None
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    async def abandon(self) -> None:
+        """The server has cancelled the consumer: stop what runs, leave the groups."""
+        task = self._task
+        self._end()
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+        await self._leave_groups()
+
+    # What goes out -------------------------------------------------------------------------------
+
+    async def send(self, message: Message) -> None:
+        """Send an ASGI message. Groups are joined before the client learns that it is accepted:
+        from then on it gets what is sent to them."""
+        if message["type"] == "websocket.accept" and not self.accepted:
+            groups = tuple(getattr(self.consumer, "groups", None) or ())
+            if groups:
+                self._joined = groups
+                await join(
+                    self.consumer.channel_layer, groups, getattr(self.consumer, "channel_name", "")
+                )
+            self.accepted = True
+        await self.carrier.send(message)
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The consumer's event loop."""
+        return self._work.loop
+
+    def post(self, call: Callable[..., object], *args: Any) -> None:
+        """Have ``call(*args)`` called on the loop, from any thread, in the order of posting."""
+        self._work.box.post(call, *args)
+
+    async def _leave_groups(self) -> None:
+        groups, self._joined = self._joined, ()
+        if groups:
+            await leave(self.consumer.channel_layer, groups, self.consumer.channel_name)

@@ -1,0 +1,2 @@
+"""The Channels API's channel layer, on every engine. Django-free: `seaway.channel_layers` has the
+settings."""

@@ -1,0 +1,286 @@
+"""Running scripts, wherever their keys are, until they are answered or time is over.
+
+What lives here: `Engine`: one per layer; redirections, refusals and their remedies, the ticker.
+What must not: the meaning of any script.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import secrets
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from seaway.exceptions import LayerError, LayerUnavailable
+from seaway.layers.redis import keys
+from seaway.layers.redis.address import Address, Endpoint
+from seaway.layers.redis.dial import Dialer, Unreachable
+from seaway.layers.redis.link import failed
+from seaway.layers.redis.news import News
+from seaway.layers.redis.pipe import Request, Rerouted
+from seaway.layers.redis.scripts import SCRIPTS, Script
+from seaway.layers.redis.shard import Shard
+from seaway.layers.redis.topology import Cluster, Single, Topology
+
+logger = logging.getLogger("seaway.layers")
+
+#: Seconds between looks at time-outs and signs of life.
+TICK_SECONDS = 0.2
+#: Seconds before a request is repeated that the server could not serve at the moment.
+PAUSE_SECONDS = 0.1
+#: Refusals that pass by themselves.
+_PASSING = {
+    "BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "NOSCRIPT", "TRYAGAIN",
+    "UNKILLABLE",
+}  # fmt: skip
+
+
+class Engine:
+    """The servers of one address, as one.
+
+    :param reconnected: called when a server came back or slots have moved: what this process has
+        told the engine may be forgotten there.
+    """
+
+    def __init__(
+        self, address: Address, namespace: str, timeout: float, reconnected: Callable[[], None]
+    ) -> None:
+        self.address = address
+        self.root = keys.root(namespace, address.database)
+        #: This process, among all that use the engine.
+        self.process = secrets.token_urlsafe(9).encode()
+        self._short = secrets.token_urlsafe(6)
+        self._count = itertools.count()
+        self.timeout = timeout
+        self.flaws = 0
+        self.trouble = "not started"
+        self._reconnected = reconnected
+        self._topology: Topology | None = None
+        self.news: News
+        self._ticker: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        #: From the end of `start` to the beginning of the end.
+        self.connected = False
+
+    # Life ----------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Connect within the time-out.
+
+        :raises ConfigurationError, LayerUnavailable: in words for the operator.
+        """
+        self.loop = asyncio.get_running_loop()
+        dialer = Dialer(self.address)
+        deadline = self.loop.time() + self.timeout
+        while True:
+            topology: Topology
+            if self.address.kind == "cluster":
+                topology = Cluster(dialer, self, self._slots_moved)
+            else:
+                topology = Single(dialer, self)
+            self._topology, self.news = topology, News(topology)
+            try:
+                await topology.start()
+                break
+            except BaseException as error:
+                self._topology = None
+                await topology.close()
+                if not isinstance(error, Unreachable):
+                    raise
+                if self.loop.time() > deadline:
+                    where = self.address.describe()
+                    message = f"The Redis of LAYER, {where}, cannot be reached: {error}."
+                    raise LayerUnavailable(message) from error
+            await asyncio.sleep(PAUSE_SECONDS)
+        self.connected = True
+        self._tick()
+
+    async def close(self) -> None:
+        """Hang up. Idempotent."""
+        self.trouble = "closed"
+        self.connected = False
+        if self._ticker is not None:
+            self._ticker.cancel()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        topology, self._topology = self._topology, None
+        if topology is not None:
+            self.news.end()
+            await topology.close()
+
+    def forked(self) -> None:
+        self.trouble = "left behind by a fork"
+        self.connected = False
+        topology, self._topology = self._topology, None
+        if topology is not None:
+            for shard in topology.shards():
+                shard.forked()
+
+    def request_id(self) -> bytes:
+        """No other request of any process has it."""
+        return b"%b.%x" % (self.process, next(self._count))
+
+    def candidate(self) -> bytes:
+        """What makes an epoch unique, should a stream begin now. Short: clients carry it."""
+        return f"{self._short}{next(self._count):x}".encode()
+
+    def opened(self) -> Topology:
+        """:raises LayerUnavailable: it is not started, or closed."""
+        if self._topology is None:
+            raise LayerUnavailable(f"The layer is {self.trouble}.")
+        return self._topology
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run something in the background; it ends with the engine."""
+        task = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, LayerError):
+            logger.warning("the Redis engine: %s", error)
+        elif error is not None:
+            logger.error("the Redis engine failed", exc_info=error)
+
+    def _tick(self) -> None:
+        self._ticker = self.loop.call_later(TICK_SECONDS, self._tick)
+        now = self.loop.time()
+        for shard in self.opened().shards():
+            shard.tick(now)
+        self.news.tick(now)
+
+    def flaw(self, what: str, count: int = 1) -> None:
+        """Count something corrupt in the engine's data; the first one is logged."""
+        if not self.flaws:
+            logger.error(
+                "%s in the data of %s is corrupt and was skipped; further ones are only counted",
+                what,
+                self.address.describe(),
+            )
+        self.flaws += count
+
+    # What shards do (shard.Listener) -------------------------------------------------------------
+
+    def told(self, channel: bytes, data: bytes) -> None:
+        self.news.told(channel, data)
+
+    def dropped(self, shard: Shard, channel: bytes) -> None:
+        self.news.dropped(shard, channel)
+
+    def news_up(self, shard: Shard) -> None:
+        self.news.up(shard)
+
+    def commands_up(self, shard: Shard) -> None:
+        if self.connected:
+            logger.info("connected to %s", shard.name)
+            self._reconnected()
+
+    def down(self, shard: Shard, trouble: str) -> None:
+        logger.warning("lost %s: %s; reconnecting", shard.name, trouble)
+        if self._topology is not None:
+            self._topology.suspect_slots()
+
+    def _slots_moved(self) -> None:
+        self.news.reconcile()
+        self._reconnected()
+
+    # Scripts -------------------------------------------------------------------------------------
+
+    async def run(
+        self,
+        name: str,
+        keys_: Sequence[bytes],
+        *arguments: bytes,
+        orphaned: Callable[[Any], None] | None = None,
+    ) -> Any:
+        """The answer of a script.
+
+        :param orphaned: called with the answer when the caller was cancelled meanwhile.
+        :raises LayerUnavailable: not in time. :raises LayerError: the server refuses.
+        """
+        script = SCRIPTS[name]
+        slot = keys.slot(keys_[0])
+        shard = self.opened().shard(slot)
+        deadline = self.loop.time() + self.timeout
+        parts = [b"EVALSHA", script.sha, b"%d" % len(keys_), *keys_, *arguments, b"0"]
+        asking = False
+        while True:
+            request = Request(parts, self.loop.create_future(), deadline, orphaned)
+            request.asking = asking
+            if shard is not None:
+                shard.commands.ask(request)
+                answer = await self._answer(request)
+                if answer is not None and not failed(answer):
+                    return answer
+            else:
+                answer = None
+            parts[-1] = b"1"
+            if self.loop.time() >= deadline:
+                raise LayerUnavailable(self._unserved(answer))
+            shard, asking = await self._remedy(shard, slot, script, answer)
+
+    async def _answer(self, request: Request) -> Any:
+        """None: the server was relieved of the slot."""
+        try:
+            return await request.future
+        except Rerouted:
+            return None
+        except asyncio.CancelledError:
+            future = request.future
+            answered = future.done() and not future.cancelled() and future.exception() is None
+            if answered and request.orphaned is not None:
+                request.orphaned(future.result())
+            raise
+
+    async def _remedy(
+        self, shard: Shard | None, slot: int, script: Script, answer: Any
+    ) -> tuple[Shard | None, bool]:
+        """What to do after a refusal: whom to ask next, and whether with ASKING."""
+        topology = self.opened()
+        code, _, rest = str(answer if answer is not None else "CLUSTERDOWN").partition(" ")
+        if code in ("MOVED", "ASK") and rest:
+            where = rest.split(" ")[1]
+            host, _, port = where.rpartition(":")
+            topology.suspect_slots()
+            if host:
+                return topology.asked_elsewhere(Endpoint(host, int(port))), code == "ASK"
+            await asyncio.sleep(PAUSE_SECONDS)
+        elif code == "READONLY":
+            topology.suspect()
+            await asyncio.sleep(PAUSE_SECONDS)
+        elif code in _PASSING:
+            if code == "NOSCRIPT" and shard is not None:
+                self._load(shard, script)
+            else:
+                await asyncio.sleep(PAUSE_SECONDS)
+        else:
+            raise _refusal(script, str(answer))
+        return self.opened().shard(slot), False
+
+    def _load(self, shard: Shard, script: Script) -> None:
+        """It was flushed; whatever is asked next comes behind this."""
+        if shard.commands.link is not None:
+            shard.commands.link.ask(lambda answer: None, b"SCRIPT", b"LOAD", script.text)
+
+    def _unserved(self, answer: Any) -> str:
+        where = self.address.describe()
+        return f"The Redis at {where} could not serve it in time: {answer or 'slots unknown'}."
+
+
+def _refusal(script: Script, message: str) -> LayerError:
+    code = message.partition(" ")[0]
+    if code == "OOM":
+        return LayerError(
+            "The memory of the layer's Redis is full (maxmemory): nothing was stored. "
+            f"({script.name})"
+        )
+    if code in ("NOAUTH", "NOPERM", "WRONGPASS"):
+        return LayerUnavailable(f"The layer's Redis does not allow {script.name}: {message}")
+    return LayerError(f"The layer's Redis failed at {script.name}: {message[:300]}")

@@ -1,0 +1,146 @@
+"""One connection to one server, in RESP3: commands in, answers and news out.
+
+What lives here: the asyncio protocol around hiredis' parser. What must not: reconnecting, retrying
+or the meaning of an answer; that is `pipe`'s and `engine`'s.
+
+Answers come in the order of their commands. News (pushes) come in between, in the order in which
+the server did things: so what is pushed before an answer happened before its command ran. The
+confirmation of a subscription is a push, too, and stands in the place of its answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol, cast
+
+from hiredis import ProtocolError as Garbage
+from hiredis import PushNotification, Reader, ReplyError, pack_command
+
+#: Takes an answer: what the server said, or a `ReplyError`.
+Answered = Callable[[Any], None]
+
+_NOTHING = object()
+
+# Its stub asks for tuples of one.
+_pack: Callable[[tuple[bytes, ...]], bytes] = cast("Any", pack_command)
+
+
+class LinkOwner(Protocol):
+    """Who a link tells what happens to it."""
+
+    def told(self, channel: bytes, data: bytes) -> None:
+        """News on a channel that was subscribed to."""
+
+    def dropped(self, channel: bytes) -> None:
+        """The server ended a subscription by itself: its slot has moved to another one."""
+
+    def lost(self, link: Link) -> None:
+        """The connection is gone; what `Link.unanswered` holds will not be answered."""
+
+
+class Link(asyncio.Protocol):
+    """A connection from its making to its end."""
+
+    __slots__ = ("_confirms", "_owner", "_reader", "_transport", "heard", "trouble", "unanswered")
+
+    def __init__(self, owner: LinkOwner) -> None:
+        self._owner = owner
+        self._reader = Reader(notEnoughData=_NOTHING)
+        self._transport: asyncio.Transport | None = None
+        #: In the order of their commands. A subscription's is called with its confirmation.
+        self.unanswered: deque[Answered] = deque()
+        #: (place in the count of commands, confirmed kind, channel) of subscriptions under way.
+        self._confirms: dict[int, tuple[bytes, bytes]] = {}
+        self.heard = 0
+        self.trouble = "the server hung up"
+
+    @property
+    def open(self) -> bool:
+        return self._transport is not None
+
+    # Commands ------------------------------------------------------------------------------------
+
+    def ask(self, answered: Answered, *parts: bytes) -> None:
+        """Write a command; ``answered`` is called when its answer is read."""
+        self.unanswered.append(answered)
+        if self._transport is not None:
+            self._transport.write(_pack(parts))
+
+    def subscribe(self, answered: Answered, channel: bytes) -> None:
+        """Subscribe to a shard channel."""
+        self._confirms[id(answered)] = (b"ssubscribe", channel)
+        self.ask(answered, b"SSUBSCRIBE", channel)
+
+    def unsubscribe(self, answered: Answered, channel: bytes) -> None:
+        """Undo that."""
+        self._confirms[id(answered)] = (b"sunsubscribe", channel)
+        self.ask(answered, b"SUNSUBSCRIBE", channel)
+
+    def abort(self, trouble: str) -> None:
+        """Hang up; `LinkOwner.lost` is called soon."""
+        self.trouble = trouble
+        if self._transport is not None:
+            self._transport.abort()
+
+    def close(self) -> None:
+        """Hang up for good, without a word to the owner."""
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.close()
+
+    def forked(self) -> asyncio.Transport | None:
+        """Let go of the connection, which is the parent's; the transport has to be kept."""
+        transport, self._transport = self._transport, None
+        return transport
+
+    # asyncio.Protocol ----------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are not its subclasses
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._transport is not None:
+            self._transport = None
+            if exc is not None:
+                self.trouble = str(exc) or type(exc).__name__
+            self._owner.lost(self)
+
+    def data_received(self, data: bytes) -> None:
+        reader, nothing = self._reader, _NOTHING
+        self.heard += 1
+        reader.feed(data)
+        try:
+            while (reply := reader.gets()) is not nothing:
+                if type(reply) is PushNotification:
+                    if reply[0] == b"smessage":
+                        self._owner.told(reply[1], reply[2])
+                    else:
+                        self._confirmed(reply)
+                elif self.unanswered:
+                    answered = self.unanswered.popleft()
+                    self._confirms.pop(id(answered), None)
+                    answered(reply)
+                else:
+                    self.abort("the server answered what it was not asked")
+                    return
+        except Garbage as error:
+            self.abort(f"what came is not Redis' protocol ({error})")
+
+    def _confirmed(self, push: list[Any]) -> None:
+        """A subscription began or ended: as asked for, or by the server itself."""
+        if self.unanswered:
+            expected = self._confirms.get(id(self.unanswered[0]))
+            if expected is not None and expected == (push[0], push[1]):
+                answered = self.unanswered.popleft()
+                del self._confirms[id(answered)]
+                answered(push)
+                return
+        if push[0] == b"sunsubscribe" and push[1] is not None:
+            self._owner.dropped(push[1])
+
+
+def failed(answer: Any) -> bool:
+    """Whether an answer is the server's refusal."""
+    return isinstance(answer, ReplyError)

@@ -1,0 +1,212 @@
+"""Streams on the Redis engine.
+
+What lives here: publish, watch, read, and what a watched topic hears.
+What must not: how a subscription is placed, or a script run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from seaway.exceptions import LayerError, LayerUnavailable
+from seaway.layers.base import (
+    Gap,
+    History,
+    Layer,
+    Page,
+    Position,
+    PresenceChange,
+    Publication,
+    Receiver,
+    check_limit,
+    check_name,
+    check_once,
+    check_size,
+)
+from seaway.layers.redis import keys
+from seaway.layers.redis.engine import Engine
+from seaway.layers.redis.news import Subscription
+from seaway.layers.redis.scripts import SCRIPTS, Script
+
+logger = logging.getLogger("seaway.layers")
+
+#: A page ends when it holds so many bytes, or so many events.
+PAGE_BYTES, PAGE_EVENTS = 4 * 1024 * 1024, 5000
+
+_PUBLISHED, _ENTERED, _LEFT = b"p", b"+", b"-"
+
+
+class Watch(Subscription):
+    """One watched topic.
+
+    :ivar position: where it stood when it was first subscribed to.
+    """
+
+    __slots__ = (
+        "_candidate",
+        "_epoch",
+        "_epoch_bytes",
+        "_offset",
+        "_receiver",
+        "_steady",
+        "position",
+        "topic",
+    )
+
+    def __init__(
+        self, topic: str, channel: bytes, receiver: Receiver, candidate: Callable[[], bytes]
+    ) -> None:
+        super().__init__(channel)
+        self._candidate = candidate
+        self.topic = topic
+        self.position: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
+        self._receiver = receiver
+        self._epoch, self._epoch_bytes, self._offset = "", b"", 0
+        #: Whether what is told is after a position that the receiver knows.
+        self._steady = False
+
+    def question(self) -> tuple[Script, Sequence[bytes], Sequence[bytes]]:
+        base = self.channel
+        names = [base, base + b".history", base + b".ids0", base + b".ids1"]
+        return SCRIPTS["position"], names, [self._candidate()]
+
+    def begun(self, answer: Any) -> None:
+        first = not self.position.done()
+        position = self._note(answer)
+        self._steady = True
+        if first:
+            self.position.set_result(position)
+        else:
+            self._receiver.restored(self.topic, position)
+
+    def checked(self, answer: Any) -> bool:
+        """All that was announced before the answer has been told: they came the same way."""
+        good = bool(self._epoch_bytes == answer[0] and self._offset == answer[1])
+        if not good:
+            self._steady = False
+        return good
+
+    def told(self, data: bytes) -> None:
+        if not self._steady:
+            return
+        kind = data[:1]
+        if kind == _PUBLISHED:
+            _, epoch, offset, event = data.split(b" ", 3)
+            if epoch != self._epoch_bytes:
+                self._epoch, self._epoch_bytes = epoch.decode(), epoch
+            self._offset = int(offset)
+            position = Position(self._epoch, self._offset)
+            self._receiver.published(self.topic, Publication(position, event))
+        elif kind == _ENTERED:
+            _, member, info = data.split(b" ", 2)
+            self._receiver.presence_changed(
+                self.topic, PresenceChange(entered={member.decode(): info}, left=())
+            )
+        elif kind == _LEFT:
+            left = data.decode().split(" ")[1:]
+            self._receiver.presence_changed(self.topic, PresenceChange(entered={}, left=left))
+
+    def ended(self) -> None:
+        if not self.position.done():
+            self.position.set_exception(LayerUnavailable("The layer was closed meanwhile."))
+
+    def _note(self, answer: Any) -> Position:
+        self._epoch_bytes, self._offset = answer[0], answer[1]
+        self._epoch = self._epoch_bytes.decode()
+        return Position(self._epoch, self._offset)
+
+
+class RedisStreams(Layer):
+    """The stream part of `layer.RedisLayer`."""
+
+    _engine: Engine
+    _receiver: Receiver | None
+
+    def _channel(self, topic: str) -> bytes:
+        return keys.stream_keys(self._engine.root, topic)[0]
+
+    async def publish(
+        self, topic: str, data: bytes, history: History | None = None, *, once: str = ""
+    ) -> Position:
+        check_name(topic)
+        check_once(once)
+        check_size(data, self.max_data)
+        size, seconds = (history.size, history.seconds) if history is not None else (0, 1.0)
+        answer = await self._engine.run(
+            "publish",
+            keys.stream_keys(self._engine.root, topic)
+            + keys.once_keys(self._engine.root, topic, once),
+            data,
+            b"%d" % size,
+            b"%d" % max(1, round(min(seconds, 1e9) * 1000)),
+            self._engine.candidate(),
+            self._engine.request_id(),
+        )
+        return self._position_of(topic, answer)
+
+    async def watch(self, topic: str) -> Position:
+        check_name(topic)
+        engine = self._engine
+        engine.opened()
+        assert self._receiver is not None  # noqa: S101  an open engine has been started
+        watch = Watch(topic, self._channel(topic), self._receiver, engine.candidate)
+        engine.news.add(watch)
+        try:
+            async with asyncio.timeout(engine.timeout):
+                return await watch.position
+        except TimeoutError:
+            engine.news.remove(watch)
+            raise LayerUnavailable(f"{topic} could not be watched in time.") from None
+        except BaseException:
+            engine.news.remove(watch)
+            raise
+
+    async def unwatch(self, topic: str) -> None:
+        check_name(topic)
+        self._engine.opened()
+        subscription = self._engine.news.get(self._channel(topic))
+        if subscription is not None:
+            self._engine.news.remove(subscription)
+
+    async def read(self, topic: str, since: Position, limit: int = 100) -> Page | Gap:
+        check_name(topic)
+        check_limit(limit)
+        answer = await self._engine.run(
+            "read",
+            keys.stream_keys(self._engine.root, topic),
+            since.epoch.encode(),
+            b"%d" % since.offset,
+            b"%d" % min(limit, PAGE_EVENTS),
+            b"%d" % PAGE_BYTES,
+            self._engine.candidate(),
+        )
+        position = self._position_of(topic, answer)
+        if len(answer) < 4:
+            return Gap(position)
+        events = [
+            Publication(Position(position.epoch, offset), data)
+            for offset, data in enumerate(answer[3], since.offset + 1)
+        ]
+        if not events and since != position:
+            return Gap(position)  # the next one is corrupt
+        return Page(events, position)
+
+    async def position(self, topic: str) -> Position:
+        check_name(topic)
+        names = keys.stream_keys(self._engine.root, topic)
+        return self._position_of(
+            topic, await self._engine.run("position", names, self._engine.candidate())
+        )
+
+    def _position_of(self, topic: str, answer: Any) -> Position:
+        try:
+            epoch, offset, corrupt = answer[:3]
+            position = Position(epoch.decode(), int(offset))
+        except (TypeError, ValueError, AttributeError) as error:
+            raise LayerError(f"The layer's Redis answered nonsense about {topic}.") from error
+        if corrupt:
+            self._engine.flaw(f"The stream of {topic}")
+        return position

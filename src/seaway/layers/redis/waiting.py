@@ -1,0 +1,97 @@
+"""Those in this process who wait at a channel: for a message, or for room.
+
+What lives here: `Waiters`. What must not: what they do when they are woken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any
+
+from seaway.layers.redis.news import Subscription
+
+#: What is announced at a channel, and who wants to know: receivers, senders, or both.
+_READY, _SPACE = b"r", b"s"
+
+
+class Waiters(Subscription):
+    """Receivers and senders that wait at one channel.
+
+    :ivar users: how many calls use it; at 0 it is given up.
+    :ivar standing: set while news of the channel come in.
+    :ivar version: counts the news, so that nobody waits for one that has come meanwhile.
+    """
+
+    __slots__ = ("_receivers", "_senders", "standing", "users", "version")
+
+    def __init__(self, channel: bytes) -> None:
+        super().__init__(channel)
+        self.users = 0
+        self.version = 0
+        self.standing = asyncio.Event()
+        self._receivers: deque[asyncio.Future[None]] = deque()
+        self._senders: deque[asyncio.Future[None]] = deque()
+
+    def begun(self, answer: Any) -> None:
+        self.standing.set()
+        self._wake_all()
+
+    def told(self, data: bytes) -> None:
+        self.version += 1
+        if data == _READY:
+            self.wake_receiver()
+        elif data == _SPACE:
+            self.wake_sender()
+        else:
+            self._wake_all()
+
+    def ended(self) -> None:
+        self.standing.set()
+        self._wake_all()
+
+    def wake_receiver(self) -> None:
+        """Wake the one that has waited longest; it wakes the next if it found something."""
+        _wake_first(self._receivers)
+
+    def wake_sender(self) -> None:
+        _wake_first(self._senders)
+
+    def _wake_all(self) -> None:
+        self.version += 1
+        for queue in (self._receivers, self._senders):
+            while queue:
+                _wake_first(queue)
+
+    async def for_message(self, version: int, seconds: float) -> None:
+        """Wait for news after ``version``, or so many seconds."""
+        await self._wait(self._receivers, version, seconds)
+
+    async def for_room(self, version: int, seconds: float) -> None:
+        """As `for_message`, for senders."""
+        await self._wait(self._senders, version, seconds)
+
+    async def _wait(self, queue: deque[asyncio.Future[None]], version: int, seconds: float) -> None:
+        if version != self.version:
+            return
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        queue.append(woken)
+        try:
+            await asyncio.wait_for(woken, seconds)
+        except TimeoutError:
+            pass
+        except asyncio.CancelledError:
+            if woken.done() and not woken.cancelled():
+                _wake_first(queue)  # it was ours; somebody else can use it
+            raise
+        finally:
+            if woken in queue:
+                queue.remove(woken)
+
+
+def _wake_first(queue: deque[asyncio.Future[None]]) -> None:
+    while queue:
+        woken = queue.popleft()
+        if not woken.done():
+            woken.set_result(None)
+            return

@@ -1,0 +1,120 @@
+"""``manage.py runworker``: work on channels until told to stop.
+
+Handlers of `seaway.channels` and tasks; or, named one by one, channels of a `ChannelNameRouter`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import BaseCommand, CommandError
+
+from seaway.channels.handlers import Handler, handlers
+from seaway.exceptions import SeawayError
+from seaway.layers import get_channel_layer
+from seaway.layers.base import Layer
+from seaway.routing import get_default_application
+from seaway.tasks.sources import task_sources
+from seaway.worker import Worker as ChannelWorker
+from seaway.workers.runner import Runner
+from seaway.workers.worker import Worker
+
+
+class Command(BaseCommand):
+    help = "Runs the handlers of channels, and the tasks of Seaway's task backends."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "channels", nargs="*", help="channels or task queues to work on; all by default"
+        )
+        parser.add_argument(
+            "--layer", default="default", help="alias of the consumers' channel layer (default)"
+        )
+        parser.add_argument(
+            "--concurrency", type=int, help="messages of each channel at a time, in this process"
+        )
+        parser.add_argument(
+            "--grace", type=float, default=30.0, help="seconds to end what is running (30)"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        routed = _routed(options["channels"])
+        if routed is not None:
+            self._serve_consumers(routed, options)
+            return
+        work = _chosen(options["channels"])
+        concurrency = options["concurrency"]
+        if concurrency is not None and concurrency < 1:
+            raise CommandError("--concurrency has to be at least 1.")
+
+        def make(layer: Layer) -> Sequence[Runner]:
+            return [
+                Runner(layer, handler, concurrency=concurrency, channels=channels)
+                for handler, channels in work
+            ]
+
+        worker = Worker(make, grace=options["grace"], say=self._say)
+        try:
+            _run(worker)
+        except SeawayError as error:
+            raise CommandError(str(error)) from error
+
+    def _serve_consumers(self, application: Any, options: dict[str, Any]) -> None:
+        layer = get_channel_layer(options["layer"])
+        if layer is None:
+            raise CommandError(f"There is no channel layer {options['layer']!r}.")
+        self._say(f"Consumers of {', '.join(options['channels'])}")
+        consumers = ChannelWorker(application, options["channels"], layer)
+        asyncio.run(consumers.serve_until_stopped(options["grace"]))
+
+    def _say(self, text: str) -> None:
+        self.stdout.write(text)
+        self.stdout.flush()
+
+
+def _routed(names: Sequence[str]) -> Any:
+    """The router that has consumers for all of these channels; None if it has none for any."""
+    try:
+        application = get_default_application()
+    except ImproperlyConfigured:
+        return None
+    router = getattr(application, "application_mapping", {}).get("channel")
+    routed = getattr(router, "application_mapping", {})
+    missing = [name for name in names if name not in routed]
+    if not names or len(missing) == len(names):
+        return None
+    if missing:
+        raise CommandError(
+            f"{missing[0]!r} has no consumer, others have: run handlers and consumers in a worker "
+            "each."
+        )
+    return router
+
+
+def _chosen(names: Sequence[str]) -> list[tuple[Handler, Any]]:
+    known: dict[str, tuple[Handler, Any]] = {
+        handler.channel.name: (handler, ()) for handler in handlers
+    }
+    known.update(task_sources())
+    if not known:
+        raise CommandError(
+            "There is nothing to work on: no app has a channels.py with a handler, and TASKS names "
+            "no backend of Seaway's."
+        )
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise CommandError(f"Nothing handles {unknown[0]!r}. Known: {', '.join(sorted(known))}.")
+    return [known[name] for name in (names or known)]
+
+
+def _run(worker: Worker) -> None:
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(worker.run())
+    else:
+        uvloop.run(worker.run())

@@ -1,0 +1,159 @@
+"""``SeawayBackend``: a backend for Django's tasks framework.
+
+What lives here: its options, enqueueing, and reading results. What must not: running tasks.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
+from django.utils import timezone
+
+from seaway.channels.channel import Channel
+from seaway.channels.delivery import Delivery
+from seaway.channels.handlers import Backoff, Handler
+from seaway.conf import layer_home
+from seaway.layers.base import Layer
+from seaway.tasks.framework import (
+    BaseTaskBackend,
+    Task,
+    TaskResult,
+    TaskResultDoesNotExist,
+    task_enqueued,
+)
+from seaway.tasks.queues import BANDS, band_of, task_channels
+from seaway.tasks.records import Record, find, keep
+from seaway.tasks.running import Run
+
+#: Deliveries beyond the retries that were asked for: a worker may die with the task in its hands.
+DEATHS = 3
+DAY = 86400.0
+
+_OPTIONS = {"CAPACITY", "CONCURRENCY", "LEASE", "ON_COMMIT", "RESULT_SECONDS", "RETRIES", "TIMEOUT"}
+
+
+class SeawayBackend(BaseTaskBackend):
+    """Tasks on channels. See the reference page "Tasks" for its ``OPTIONS``."""
+
+    supports_defer = True
+    supports_async_task = True
+    supports_priority = True
+
+    def __init__(self, alias: str, params: dict[str, Any]) -> None:
+        super().__init__(alias, params)
+        unknown = sorted(set(self.options) - _OPTIONS)
+        if unknown:
+            raise ImproperlyConfigured(
+                f"TASKS[{alias!r}]['OPTIONS'] has no {unknown[0]!r}. "
+                f"Known: {', '.join(sorted(_OPTIONS))}."
+            )
+        self.result_seconds = float(self.options.get("RESULT_SECONDS", DAY))
+        self.retries = int(self.options.get("RETRIES", 0))
+        self.concurrency = int(self.options.get("CONCURRENCY", 4))
+        timeout = self.options.get("TIMEOUT")
+        self.timeout = None if timeout is None else float(timeout)
+        self.on_commit = bool(self.options.get("ON_COMMIT", True))
+        self.supports_get_result = self.result_seconds > 0
+
+    # Enqueueing ----------------------------------------------------------------------------------
+
+    def enqueue(self, task: Task[Any, Any], args: Any, kwargs: Any) -> TaskResult[Any]:
+        """Put the task in its queue, after the commit of a transaction that is open.
+
+        :raises InvalidTaskError, TypeError: the task or its arguments do not fit the framework.
+        :raises ChannelFull: the queue holds as many tasks as it may.
+        """
+        record, result, delay = self._prepare(task, args, kwargs)
+        home = layer_home()
+        if self.on_commit and transaction.get_connection().in_atomic_block:
+            transaction.on_commit(lambda: home.run(lambda layer: self._put(layer, record, delay)))
+        else:
+            home.run(lambda layer: self._put(layer, record, delay))
+        task_enqueued.send(type(self), task_result=result)
+        return result
+
+    async def aenqueue(self, task: Task[Any, Any], args: Any, kwargs: Any) -> TaskResult[Any]:
+        """`enqueue` for asynchronous code, where no transaction can be open."""
+        record, result, delay = self._prepare(task, args, kwargs)
+        await layer_home().arun(lambda layer: self._put(layer, record, delay))
+        await task_enqueued.asend(type(self), task_result=result)
+        return result
+
+    def _prepare(
+        self, task: Task[Any, Any], args: Any, kwargs: Any
+    ) -> tuple[Record, TaskResult[Any], float]:
+        self.validate_task(task)
+        record = Record(
+            id=secrets.token_urlsafe(16),
+            task=task.module_path,
+            backend=self.alias,
+            queue=task.queue_name,
+            priority=task.priority,
+            args=list(args),
+            kwargs=dict(kwargs),
+            enqueued_at=datetime.now(UTC),
+        )
+        result = record.to_result()
+        record.args, record.kwargs = result.args, result.kwargs
+        delay = 0.0
+        if task.run_after is not None:
+            delay = max(0.0, (task.run_after - timezone.now()).total_seconds())
+        return record, result, delay
+
+    async def _put(self, layer: Layer, record: Record, delay: float) -> None:
+        # The record first: a fast worker must not have its own overwritten by ours.
+        await keep(layer, record, self.result_seconds + delay if self.result_seconds else 0.0)
+        target = self._channels(record.queue)[BANDS.index(band_of(record.priority))]
+        await layer.send(
+            target.name, record.encode(), capacity=target.capacity, delay=delay, once=record.id
+        )
+
+    # Results -------------------------------------------------------------------------------------
+
+    def get_result(self, result_id: str) -> TaskResult[Any]:
+        """:raises TaskResultDoesNotExist: there is none, or it is older than RESULT_SECONDS."""
+        return self._result(result_id, layer_home().run(lambda layer: find(layer, result_id)))
+
+    async def aget_result(self, result_id: str) -> TaskResult[Any]:
+        """`get_result` for asynchronous code."""
+        return self._result(
+            result_id, await layer_home().arun(lambda layer: find(layer, result_id))
+        )
+
+    def _result(self, result_id: str, record: Record | None) -> TaskResult[Any]:
+        if record is None:
+            raise TaskResultDoesNotExist(result_id)
+        return record.to_result()
+
+    # For workers ---------------------------------------------------------------------------------
+
+    def sources(self) -> dict[str, tuple[Handler, Sequence[Channel]]]:
+        """Queue → who runs its tasks, and the channels that they are taken from."""
+        return {queue: (self._handler(queue), self._channels(queue)) for queue in self.queues}
+
+    def _handler(self, queue: str) -> Handler:
+        async def run_task(record: Record, delivery: Delivery) -> None:
+            await Run(self, record, delivery.attempt).execute()
+
+        run_task.__qualname__ = f"task queue {queue!r}"
+        run_task.__annotations__ = {"record": Record, "delivery": Delivery}
+        return Handler(
+            self._channels(queue)[0],
+            run_task,
+            concurrency=self.concurrency,
+            timeout=None,
+            backoff=Backoff(),
+        )
+
+    def _channels(self, queue: str) -> list[Channel]:
+        return task_channels(
+            queue,
+            lease=float(self.options.get("LEASE", 30.0)),
+            tries=self.retries + 1 + DEATHS,
+            capacity=int(self.options.get("CAPACITY", 100_000)),
+        )

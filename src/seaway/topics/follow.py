@@ -1,0 +1,169 @@
+"""A topic's events in code: for bots, bridges and tests.
+
+What lives here: `Follower`, a subscriber of the hub without a connection.
+What must not: joining; a follower is the project's own code and asks nobody for permission.
+
+The hub runs on its home's loop and a follower on its user's, which may be another thread's. What
+crosses over is a deque, whose ends are safe to use from two threads, and one wake-up call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from seaway.conf import layer_home
+from seaway.exceptions import EventsMissed
+from seaway.layers.base import Headcount, Layer, Position, PresenceChange, Publication
+from seaway.layers.stream import Subscription
+
+#: Frames that wait for their reader, over which the hub keeps a cursor instead.
+HIGH_WATER = 256
+LOW_WATER = 64
+
+_GAP = b"gap\n"
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One event of a topic."""
+
+    name: str
+    payload: Any
+    position: Position
+
+
+class _Line(msgspec.Struct, array_like=True):
+    epoch: str
+    offset: int
+    content: _Content
+
+
+class _Content(msgspec.Struct):
+    event: str
+    data: Any = None
+
+
+class _Lines:
+    """The encoding of all followers: a line for each event."""
+
+    def event(self, topic: str, publication: Publication) -> bytes:
+        epoch, offset = publication.position.epoch, publication.position.offset
+        return b"".join((msgspec.json.encode([epoch, offset])[:-1], b",", publication.data, b"]\n"))
+
+    def gap(self, topic: str) -> bytes:
+        return _GAP
+
+    def presence(self, topic: str, change: PresenceChange) -> bytes:
+        return b""
+
+    def members(self, topic: str, members: Any) -> bytes:
+        return b""
+
+    def headcount(self, topic: str, count: Headcount) -> bytes:
+        return b""
+
+
+_LINES = _Lines()
+_decode = msgspec.json.Decoder(_Line).decode
+
+
+class Follower:
+    """Made by `TopicAddress.follow`; an asynchronous context manager and iterator."""
+
+    def __init__(self, topic: str, *, replayable: bool, since: Position | None) -> None:
+        self.topic = topic
+        self._replayable = replayable
+        self._since = since
+        self._frames: deque[bytes] = deque()
+        self._events: deque[bytes] = deque()
+        self._subscription: Subscription | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._arrived = asyncio.Event()
+        self.writable = True
+
+    # The user's side -----------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Follower:
+        self._loop = asyncio.get_running_loop()
+        await layer_home().arun(self._subscribe)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        await layer_home().arun(self._unsubscribe)
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        while True:
+            yield await self.receive()
+
+    async def receive(self) -> Event:
+        """The next event. Safe to cancel.
+
+        :raises EventsMissed: some were published that cannot be read any more; the next call goes
+            on with what is published from now on.
+        :raises LayerUnavailable: the layer cannot be asked.
+        """
+        if self._loop is None:
+            raise RuntimeError("Enter the follower first: async with topic.follow() as follower.")
+        while not self._events:
+            if self._frames:
+                self._events.extend(self._frames.popleft().splitlines(keepends=True))
+                if not self.writable and len(self._frames) <= LOW_WATER:
+                    await layer_home().arun(self._go_on)
+                continue
+            self._arrived.clear()
+            if not self._frames:
+                await self._arrived.wait()
+        line = self._events.popleft()
+        if line == _GAP:
+            await layer_home().arun(self._subscribe)
+            raise EventsMissed(f"Events of {self.topic} were missed.")
+        found = _decode(line)
+        position = Position(found.epoch, found.offset)
+        return Event(found.content.event, found.content.data, position)
+
+    # The hub's side (layers.stream.Outlet) -------------------------------------------------------
+
+    def write(self, frame: bytes) -> None:
+        if frame:
+            self._frames.append(frame)
+            if len(self._frames) >= HIGH_WATER:
+                self.writable = False
+            self._wake()
+
+    def close(self, code: int, reason: str = "") -> None:
+        """The hub gives a slow reader of a topic without history up: it has missed events."""
+        self.write(_GAP)
+
+    def _wake(self) -> None:
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._arrived.set)
+
+    # On the hub's loop ---------------------------------------------------------------------------
+
+    async def _subscribe(self, layer: Layer) -> None:
+        hub = layer_home().hub
+        subscription = await hub.subscribe(self.topic, self, _LINES, replayable=self._replayable)
+        self._subscription = subscription
+        since, self._since = self._since, None
+        if since is not None and not await hub.recover(subscription, since):
+            self.write(_GAP)
+            hub.unsubscribe(subscription)
+            return
+        hub.activate(subscription)
+
+    async def _unsubscribe(self, layer: Layer) -> None:
+        if self._subscription is not None:
+            layer_home().hub.unsubscribe(self._subscription)
+
+    async def _go_on(self, layer: Layer) -> None:
+        self.writable = True
+        if self._subscription is not None:
+            layer_home().hub.catch_up(self._subscription)

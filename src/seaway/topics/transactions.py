@@ -1,0 +1,50 @@
+"""Events that belong to a database transaction: with it, or in a table of its database.
+
+What lives here: which of the two, if any, a database has.
+What must not: publishing after a commit, which `address` does where there is neither.
+"""
+
+from __future__ import annotations
+
+import weakref
+
+from django.db import connections
+
+from seaway.conf import layer_home, namespace_within, seaway_settings
+from seaway.layers.base import History, Layer
+from seaway.layers.home import LayerHome
+
+#: The homes whose layer has been started: its tables are there.
+_started: weakref.WeakSet[LayerHome] = weakref.WeakSet()
+
+
+def leave_to(alias: str, topic: str, data: bytes, history: History | None) -> bool:
+    """Write the event into the open transaction of a database. False: it has no place there."""
+    namespace = namespace_within(alias)
+    if namespace is not None:
+        from seaway.layers.postgres.within import publish_within
+
+        _make_tables()
+        data = layer_home().layer.seal(data, topic)
+        with connections[alias].cursor() as cursor:
+            publish_within(cursor, namespace, topic, data, history)
+        return True
+    if alias in seaway_settings().OUTBOX:
+        from seaway.outbox.writing import write
+
+        write(alias, topic, data, history)
+        return True
+    return False
+
+
+def _make_tables() -> None:
+    """A layer makes its tables when it starts. A transaction of the caller's must not do that:
+    it would hold up everybody else until its end."""
+    home = layer_home()
+    if home not in _started:
+        home.run(_nothing)
+        _started.add(home)
+
+
+async def _nothing(layer: Layer) -> None:
+    """The layer has been started to get here."""

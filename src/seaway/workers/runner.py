@@ -1,0 +1,176 @@
+"""One handler at work: taking messages, running the function, settling what came of it.
+
+What lives here: `Runner`. What must not: the process, its signals and its output (`worker`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from seaway.channels.channel import Channel
+from seaway.channels.delivery import Delivery as Handed
+from seaway.channels.handlers import Handler
+from seaway.exceptions import GiveUp, LayerError, TimeLimitExceeded
+from seaway.layers.base import Layer
+from seaway.layers.queues import Delivery
+from seaway.pool import refresh_connections
+from seaway.pool.time_limit import run_limited
+from seaway.workers.taking import take
+
+logger = logging.getLogger("seaway.workers")
+
+#: Seconds that one request for messages waits at the layer.
+WAIT = 20.0
+#: Seconds between attempts while the layer cannot be reached.
+LAYER_AWAY = 1.0
+#: A lease is extended this often before it ends.
+EXTENSIONS_PER_LEASE = 3
+
+
+class Runner:
+    """Works off one handler's messages, up to ``concurrency`` at a time.
+
+    :param channels: where they come from, the preferred one first; the handler's own by default.
+    """
+
+    def __init__(
+        self,
+        layer: Layer,
+        handler: Handler,
+        *,
+        concurrency: int | None = None,
+        channels: Sequence[Channel] = (),
+    ) -> None:
+        self.handler = handler
+        self.concurrency = concurrency or handler.concurrency
+        self.channels = channels or (handler.channel,)
+        self.handled = 0
+        self.failed = 0
+        self._layer = layer
+        self._held: dict[asyncio.Task[None], Delivery] = {}
+        self._taking: asyncio.Task[Sequence[Delivery]] | None = None
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Take and handle until `stop`; returns when nothing is held any more."""
+        keeper = asyncio.create_task(self._keep())
+        try:
+            while not self._stopping:
+                if len(self._held) >= self.concurrency:
+                    await asyncio.wait(self._held, return_when=asyncio.FIRST_COMPLETED)
+                else:
+                    await self._take()
+            if self._held:
+                await asyncio.wait(self._held)
+        finally:
+            keeper.cancel()
+
+    def stop(self) -> None:
+        """Take nothing more."""
+        self._stopping = True
+        if self._taking is not None:
+            self._taking.cancel()
+
+    def abandon(self) -> None:
+        """Stop what is still running; its messages are given back."""
+        for task in self._held:
+            task.cancel()
+
+    async def _take(self) -> None:
+        free = self.concurrency - len(self._held)
+        self._taking = asyncio.create_task(take(self._layer, self.channels, free, WAIT))
+        try:
+            found = await self._taking
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
+            return
+        except LayerError as error:
+            logger.warning("%s waits for the layer: %s", self.handler, error)
+            await asyncio.sleep(LAYER_AWAY)
+            return
+        finally:
+            self._taking = None
+        for delivery in found:
+            task = asyncio.create_task(self._handle(delivery))
+            self._held[task] = delivery
+            task.add_done_callback(self._held.pop)
+
+    async def _keep(self) -> None:
+        """Extend the leases of everything in hand. A message that was lost meanwhile is handled to
+        its end: whoever has it now cannot know how far we are."""
+        lease = min(channel.lease for channel in self.channels)
+        while True:
+            await asyncio.sleep(lease / EXTENSIONS_PER_LEASE)
+            held = list(self._held.values())
+            extensions = (self._layer.extend(delivery, lease) for delivery in held)
+            for result in await asyncio.gather(*extensions, return_exceptions=True):
+                if isinstance(result, LayerError):
+                    logger.warning("%s cannot extend a lease: %s", self.handler, result)
+
+    # One message ---------------------------------------------------------------------------------
+
+    async def _handle(self, delivery: Delivery) -> None:
+        handler = self.handler
+        try:
+            value = handler.decode(delivery.data)
+        except (msgspec.MsgspecError, ValueError) as error:
+            logger.error("%s cannot take message %s: %s", handler, delivery.id, error)
+            await self._settle(delivery, dead=True, reason=f"It does not fit: {error}")
+            return
+        try:
+            await self._call(value, Handed(delivery, value, handler.channel.lease))
+        except GiveUp as error:
+            logger.error("%s gave message %s up: %s", handler, delivery.id, error)
+            await self._settle(delivery, dead=True, reason=str(error))
+        except asyncio.CancelledError:
+            await asyncio.shield(self._settle(delivery, reason="the worker was stopped"))
+        except Exception as error:
+            logger.exception("%s failed at message %s", handler, delivery.id)
+            reason = f"{type(error).__name__}: {error}"
+            delay = handler.backoff.after(delivery.attempt)
+            await self._settle(delivery, delay=delay, reason=reason)
+        else:
+            self.handled += 1
+            with self._told(delivery):
+                if not await self._layer.ack(delivery):
+                    logger.warning(
+                        "message %s may be handled twice: its lease ran out", delivery.id
+                    )
+
+    async def _call(self, value: object, handed: Handed) -> None:
+        handler = self.handler
+        arguments = (value, handed) if handler.takes_delivery else (value,)
+        try:
+            async with asyncio.timeout(handler.timeout):
+                if handler.asynchronous:
+                    await refresh_connections()
+                    await handler.function(*arguments)
+                else:
+                    await run_limited(handler.function, *arguments)
+        except TimeoutError as error:
+            if handler.timeout is None:
+                raise
+            message = f"It ran longer than {handler.timeout:g} s, or timed out itself."
+            raise TimeLimitExceeded(message) from error
+
+    async def _settle(
+        self, delivery: Delivery, *, delay: float = 0.0, dead: bool = False, reason: str
+    ) -> None:
+        self.failed += 1
+        with self._told(delivery):
+            line = reason.strip().partition("\n")[0][:300]
+            await self._layer.nack(delivery, delay=delay, dead=dead, reason=line)
+
+    @contextlib.contextmanager
+    def _told(self, delivery: Delivery) -> Iterator[None]:
+        """A message that cannot be settled comes back by its lease."""
+        try:
+            yield
+        except LayerError as error:
+            logger.warning("message %s could not be settled: %s", delivery.id, error)

@@ -1,0 +1,64 @@
+"""Tasks that the tests enqueue."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from seaway.tasks.framework import TaskContext, task
+from seaway.tasks.progress import areport_progress, report_progress
+
+#: What ran, in order, for the tests to look at.
+seen: list[Any] = []
+
+
+@task
+def add(a: int, b: int) -> int:
+    seen.append(("add", threading.current_thread().name))
+    return a + b
+
+
+@task
+async def aadd(a: int, b: int) -> int:
+    return a + b
+
+
+@task
+def note(text: str) -> None:
+    seen.append(text)
+
+
+@task
+def fail(times: int) -> str:
+    seen.append("fail")
+    if seen.count("fail") <= times:
+        raise ValueError("not yet")
+    return "at last"
+
+
+@task
+def spoil() -> object:
+    return object()
+
+
+@task(takes_context=True)
+def attempt(context: TaskContext) -> int:
+    return context.attempt
+
+
+@task
+def print_all(count: int) -> None:
+    for number in range(1, count + 1):
+        report_progress(number, count, note=f"ticket {number}")
+
+
+@task
+async def aprint_all(count: int) -> None:
+    for number in range(1, count + 1):
+        await areport_progress(number, count)
+
+
+@task
+def forever() -> None:
+    while True:
+        threading.Event().wait(0.001)
