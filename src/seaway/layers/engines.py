@@ -114,8 +114,9 @@ def make_layer(url: str, *, namespace: str, place: str) -> Layer:
         ``?durable=full`` the broker's queues and history outlive it; or
         ``postgres://user:password@host/database``; or one of the Redis engine's
         (`seaway.layers.redis.address`), or ``nats://`` and ``tls://``
-    (`seaway.layers.nats.address`). :param namespace: keeps projects apart that share an engine
-    over the network. :param place: keeps projects apart that share this machine.
+        (`seaway.layers.nats.address`).
+    :param namespace: keeps projects apart that share an engine over the network.
+    :param place: keeps projects apart that share this machine.
     :raises ConfigurationError: nothing is known under this address; says what is.
     """
     try:

@@ -77,7 +77,7 @@ class Lives:
             try:
                 await self._renew()
                 if random.random() * self._count() < LOOKERS:  # noqa: S311  chance is no secret
-                    here await self._look()
+                    await self._look()
             except LayerError as error:
                 logger.warning("no sign of life to the layer's NATS: %s", error)
 
