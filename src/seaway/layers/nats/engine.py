@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, NamedTuple
@@ -141,8 +142,6 @@ class Engine:
             link.owner = link.transport = None
             sock = transport.get_extra_info("socket")
             if sock is not None:
-                import os
-
                 os.close(sock.fileno())
 
     def opened(self) -> None:

@@ -45,6 +45,8 @@ class NatsLayer(NatsStreams, NatsPresence, NatsUpkeep):
         self.timeout = options.timeout
         self.lease = options.lease
         self._receiver: Receiver | None = None
+        #: What ``max_data`` was before the server's limit.
+        self._wanted_data: int | None = None
         self._subjects = Subjects(token(namespace))
         self._streams = streams(namespace)
         engine = self._engine = Engine(address, self.timeout, self._restore)
@@ -135,14 +137,17 @@ class NatsLayer(NatsStreams, NatsPresence, NatsUpkeep):
                 f"The NATS server at {self.address.describe()} takes messages of "
                 f"{info.get('max_payload')} bytes at most; Seaway needs {2 * OVERHEAD:,}."
             )
-        if most < Layer.max_data and self.max_data != most:
+        if self._wanted_data is None:
+            self._wanted_data = self.max_data
+        fits = min(self._wanted_data, most)
+        if fits < self._wanted_data and self.max_data != fits:
             logger.info(
                 "events and messages may have %s bytes: max_payload of %s is %s",
-                f"{most:,}",
+                f"{fits:,}",
                 self.address.describe(),
                 f"{info['max_payload']:,}",
             )
-        self.max_data = min(Layer.max_data, most)
+        self.max_data = fits
         self._publisher.max_bytes = self.max_data
         self._jetstream.streams = self._configurations(info)
 
