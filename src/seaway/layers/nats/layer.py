@@ -10,7 +10,7 @@ import logging
 from typing import Any
 
 from seaway.exceptions import ConfigurationError, LayerError
-from seaway.layers.base import Layer, Receiver
+from seaway.layers.base import Receiver
 from seaway.layers.nats.address import Address
 from seaway.layers.nats.engine import Engine, NoAnswer
 from seaway.layers.nats.epochs import Epochs
