@@ -19,8 +19,9 @@ import logging
 import secrets
 
 from seaway.layers.nats import headers
+from seaway.layers.nats.answers import Conflict
 from seaway.layers.nats.engine import Engine
-from seaway.layers.nats.jetstream import Condition, Conflict, JetStream
+from seaway.layers.nats.jetstream import Condition, JetStream
 
 #: Seconds between two looks at a stream that seems to have gone back.
 SECOND_LOOK_SECONDS = 1.0

@@ -9,14 +9,25 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 
-from seaway.exceptions import ConfigurationError, LayerError, LayerUnavailable
+from seaway.exceptions import LayerError, LayerUnavailable
 from seaway.layers.nats import headers
+from seaway.layers.nats.answers import (
+    NAME_IN_USE,
+    NOT_FOUND,
+    Conflict,
+    Passing,
+    Refused,
+    Stored,
+    api_answer,
+    sequence_of,
+    stored,
+    stream_trouble,
+)
 from seaway.layers.nats.engine import (
     ATTEMPT_SECONDS,
     Engine,
@@ -33,32 +44,6 @@ PAUSE_SECONDS = 0.05
 MEND_SECONDS = 1.0
 #: Room in a message for the subject, headers of ours and of the server's.
 OVERHEAD = 8 * 1024
-
-NOT_FOUND, STREAM_MISSING, NAME_IN_USE = 10037, 10059, 10058
-_WRONG_SEQUENCE = {10071, 10164}
-#: JetStream is without a leader, or starting.
-_PASSING = {10004, 10005, 10007, 10008, 10009, 10014, 10018, 10074, 10101, 10106}
-_DISABLED = {10035, 10039, 10076}
-_FULL = re.compile(r"maximum|insufficient|resource|limit|no space|exceed", re.IGNORECASE)
-_LAST = re.compile(r"(\d+)\s*$")
-
-
-class Conflict(Exception):
-    """The condition does not hold: the last sequence is another one."""
-
-    def __init__(self, last: int) -> None:
-        super().__init__(f"the last sequence is {last}")
-        self.last = last
-
-
-class Stored(msgspec.Struct, frozen=True):
-    """A message as it is stored. ``time``: seconds since 1970."""
-
-    subject: str
-    sequence: int
-    header: bytes
-    data: bytes
-    time: float
 
 
 class Batch(NamedTuple):
@@ -140,7 +125,7 @@ class JetStream:
         return str(self.streams[kinds[rest.split(".", 1)[0]]]["name"])
 
     #: What `pause` waits for to pass.
-    PASSING: ClassVar[tuple[type[Exception], ...]] = ()
+    PASSING: ClassVar[tuple[type[Exception], ...]] = (NobodyThere, Passing)
 
     async def pause(self, deadline: float, error: Exception) -> None:
         """Wait a little before trying again what could not be done now."""
@@ -170,7 +155,7 @@ class JetStream:
         while True:
             try:
                 answer = await self.engine.ask(self.api + name, data, b"", deadline)
-                return _api_answer(answer)
+                return api_answer(answer)
             except NoAnswer as error:
                 self.check_time(deadline, error)
             except (NobodyThere, Passing) as error:
@@ -194,7 +179,7 @@ class JetStream:
             try:
                 subject = f"{self.api}DIRECT.GET.{stream}"
                 answer = await self.engine.ask(subject, data, b"", deadline)
-                return _stored(answer) if headers.status(answer.header)[0] == 0 else None
+                return stored(answer) if headers.status(answer.header)[0] == 0 else None
             except NoAnswer as error:
                 self.check_time(deadline, error)
             except NobodyThere as error:
@@ -251,7 +236,7 @@ class JetStream:
                     raise NoAnswer("a batch ended amid") from None
                 status, words = headers.status(message.header)
                 if status == 0:
-                    messages.append(_stored(message))
+                    messages.append(stored(message))
                 elif status == 204:
                     return Batch(messages, headers.number(message.header, b"Nats-Num-Pending"))
                 elif status == 404:
@@ -310,7 +295,7 @@ class JetStream:
             try:
                 await self._make(config, deadline)
             except Refused as error:
-                raise _stream_trouble(error, str(config["name"])) from error
+                raise stream_trouble(error, str(config["name"])) from error
 
     async def _make(self, config: Mapping[str, Any], deadline: float) -> None:
         name = config["name"]
@@ -323,31 +308,6 @@ class JetStream:
         self.replicas = int(answer["config"]["num_replicas"])
 
 
-class Passing(Exception):
-    """Refused for a reason that passes by itself."""
-
-
-JetStream.PASSING = (NobodyThere, Passing)
-
-
-class Refused(LayerError):
-    """JetStream says no.
-
-    :ivar code: the server's.
-    """
-
-    def __init__(self, code: int, description: str) -> None:
-        if code in _DISABLED:
-            text = "JetStream is not enabled for this account of the layer's NATS."
-        elif _FULL.search(description):
-            text = f"The storage of the layer's NATS is full: {description}. Nothing was stored."
-        else:
-            text = f"The layer's NATS refused: {description} ({code})."
-        super().__init__(text)
-        self.code = code
-        self.description = description
-
-
 def condition_values(condition: Condition | None) -> dict[bytes, bytes]:
     """The headers of a condition."""
     if condition is None:
@@ -356,64 +316,3 @@ def condition_values(condition: Condition | None) -> dict[bytes, bytes]:
     if condition.subject:
         values[headers.EXPECTED_OF] = condition.subject.encode()
     return values
-
-
-def sequence_of(data: bytes) -> int:
-    """The sequence that the answer to storing names.
-
-    :raises Conflict, Refused, Passing: it was not stored.
-    """
-    answer = _decoded(data)
-    _check(answer)
-    return int(answer["seq"])
-
-
-def _api_answer(message: Message) -> Any:
-    answer = _decoded(message.data)
-    _check(answer)
-    return answer
-
-
-def _decoded(data: bytes) -> Any:
-    try:
-        answer = msgspec.json.decode(data)
-    except msgspec.DecodeError:
-        answer = None
-    if not isinstance(answer, dict):
-        raise LayerError("The layer's NATS answered nonsense.")
-    return answer
-
-
-def _check(answer: Mapping[str, Any]) -> None:
-    error = answer.get("error")
-    if not error:
-        return
-    code, description = error.get("err_code", 0), str(error.get("description", ""))
-    if code in _WRONG_SEQUENCE:
-        last = _LAST.search(description)
-        raise Conflict(int(last[1]) if last else -1)
-    if code in _PASSING or (error.get("code") == 503 and not _FULL.search(description)):
-        raise Passing(description)
-    raise Refused(code, description)
-
-
-def _stored(message: Message) -> Stored:
-    header = message.header
-    return Stored(
-        (headers.value(header, headers.SUBJECT) or b"").decode(),
-        headers.number(header, headers.SEQUENCE),
-        header,
-        message.data,
-        headers.seconds(headers.value(header, headers.TIME)),
-    )
-
-
-def _stream_trouble(error: Refused, name: str) -> ConfigurationError:
-    words = f"The stream {name} of LAYER's NATS cannot be made: {error.description}."
-    if error.code in _DISABLED:
-        words = "LAYER's NATS has no JetStream for this account: enable it (nats-server -js)."
-    elif "replica" in error.description or "peers" in error.description:
-        words += " The option replicas says how many copies there are to be."
-    elif _FULL.search(error.description):
-        words += " Its account's limits (nats account info) leave no room for it."
-    return ConfigurationError(words)

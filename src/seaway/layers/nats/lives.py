@@ -17,8 +17,9 @@ from collections.abc import Awaitable, Callable
 
 from seaway.exceptions import LayerError
 from seaway.layers.nats import headers
+from seaway.layers.nats.answers import Conflict
 from seaway.layers.nats.engine import Engine
-from seaway.layers.nats.jetstream import Condition, Conflict, JetStream
+from seaway.layers.nats.jetstream import Condition, JetStream
 from seaway.layers.nats.subjects import Streams, Subjects
 
 logger = logging.getLogger("seaway.layers")

@@ -19,8 +19,9 @@ import msgspec
 from seaway.exceptions import LayerError, LayerUnavailable
 from seaway.layers.base import PUBLISHED_ONCE_SECONDS, History, Position
 from seaway.layers.nats import events, headers
+from seaway.layers.nats.answers import Conflict, Stored
 from seaway.layers.nats.engine import Engine
-from seaway.layers.nats.jetstream import Condition, Conflict, JetStream, Stored
+from seaway.layers.nats.jetstream import Condition, JetStream
 from seaway.layers.nats.publishing import Publisher
 from seaway.layers.nats.subjects import Streams, Subjects
 from seaway.layers.nats.topics import Topics

@@ -19,8 +19,9 @@ import msgspec
 from seaway.exceptions import LayerError
 from seaway.layers.base import Headcount, Layer, check_member, check_name, check_size
 from seaway.layers.nats import headers
+from seaway.layers.nats.answers import Conflict, Stored
 from seaway.layers.nats.engine import Engine
-from seaway.layers.nats.jetstream import Condition, Conflict, JetStream, Stored
+from seaway.layers.nats.jetstream import Condition, JetStream
 from seaway.layers.nats.subjects import Streams, Subjects, name
 
 logger = logging.getLogger("seaway.layers")

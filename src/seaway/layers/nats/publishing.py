@@ -20,14 +20,9 @@ from collections import deque
 from seaway.exceptions import LayerError, LayerUnavailable
 from seaway.layers.base import History, Position
 from seaway.layers.nats import events, headers
+from seaway.layers.nats.answers import Conflict, sequence_of
 from seaway.layers.nats.engine import Engine, Message, NoAnswer
-from seaway.layers.nats.jetstream import (
-    Condition,
-    Conflict,
-    JetStream,
-    condition_values,
-    sequence_of,
-)
+from seaway.layers.nats.jetstream import Condition, JetStream, condition_values
 from seaway.layers.nats.topics import Standing, Topic, Topics
 
 logger = logging.getLogger("seaway.layers")

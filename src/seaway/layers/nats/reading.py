@@ -13,9 +13,10 @@ import asyncio
 
 from seaway.layers.base import Gap, Page, Position, Publication
 from seaway.layers.nats import events
+from seaway.layers.nats.answers import Stored
 from seaway.layers.nats.engine import Engine
 from seaway.layers.nats.events import Events
-from seaway.layers.nats.jetstream import JetStream, Stored
+from seaway.layers.nats.jetstream import JetStream
 from seaway.layers.nats.topics import Standing, Topic, Topics
 
 #: A page ends when it holds so many bytes, or so many events.

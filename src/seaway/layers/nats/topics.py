@@ -12,10 +12,11 @@ import msgspec
 
 from seaway.layers.base import Position
 from seaway.layers.nats import events
+from seaway.layers.nats.answers import Stored
 from seaway.layers.nats.engine import Engine
 from seaway.layers.nats.epochs import Epochs
 from seaway.layers.nats.events import Events
-from seaway.layers.nats.jetstream import JetStream, Stored
+from seaway.layers.nats.jetstream import JetStream
 from seaway.layers.nats.subjects import Subjects
 
 #: Topics that are remembered, and places of events for each.

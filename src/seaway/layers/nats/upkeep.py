@@ -13,8 +13,8 @@ from typing import Literal
 
 from seaway.exceptions import LayerError
 from seaway.layers.nats import headers
+from seaway.layers.nats.answers import Conflict
 from seaway.layers.nats.following import Follower
-from seaway.layers.nats.jetstream import Conflict
 from seaway.layers.nats.ledger import LEASE_RAN_OUT, Entry, Place
 from seaway.layers.nats.queues import NatsQueues
 from seaway.layers.nats.records import Record, encode
