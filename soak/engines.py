@@ -16,7 +16,10 @@ import struct
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from tests.servers.nats import Nats
 
 #: What is done to an engine; returns when it is done, not when all have recovered.
 Fault = Callable[[], Awaitable[None]]
@@ -113,6 +116,45 @@ class PostgresDriver:
         )
 
 
+class NatsDriver:
+    """A cluster of three NATS servers; each fault is done to another one of them in turn."""
+
+    def __init__(self, folder: Path, pause: float) -> None:
+        from tests.servers.nats import NatsCluster
+
+        self._servers = NatsCluster(folder)
+        self.url = f"{self._servers.url}?timeout=15"
+        self.faults: Mapping[str, Fault] = {"kill": self._kill, "pause": self._pause}
+        self._seconds = pause
+        self._turn = 0
+
+    async def start(self) -> None:
+        # Not in a thread: the servers end with the thread that started them.
+        self._servers.start()
+
+    async def stop(self) -> None:
+        await asyncio.to_thread(self._servers.kill)
+
+    def _next(self) -> Nats:
+        self._turn += 1
+        return self._servers.nodes[self._turn % len(self._servers.nodes)]
+
+    async def _kill(self) -> None:
+        node = self._next()
+        node.kill()
+        node.server.launch()
+        while not await asyncio.to_thread(node.serves):
+            await asyncio.sleep(0.1)
+
+    async def _pause(self) -> None:
+        node = self._next()
+        node.server.pause()
+        try:
+            await asyncio.sleep(self._seconds)
+        finally:
+            node.server.resume()
+
+
 async def pause(pid: int, seconds: float) -> None:
     """SIGSTOP a process and let it go on after so many seconds."""
     os.kill(pid, signal.SIGSTOP)
@@ -125,5 +167,6 @@ async def pause(pid: int, seconds: float) -> None:
 #: Engine → its driver, made from a folder of its own and the seconds that a pause lasts.
 DRIVERS: Mapping[str, Callable[[Path, float], Driver]] = {
     "local": LocalDriver,
+    "nats": NatsDriver,
     "postgres": PostgresDriver,
 }
