@@ -26,8 +26,6 @@ from soak.segments import Ledger
 from soak.server import SoakServer
 
 TOPICS = ("feed/0", "feed/1", "feed/2", "feed/3")
-#: Seconds between the end of one fault and the next, during which all is well for a while.
-CALM = 3.0
 #: Seconds for the last events and messages to arrive.
 _LAST = 90.0
 #: What must be 0.
@@ -38,7 +36,8 @@ Figures = dict[str, int | float]
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """``rate`` is events a second of all publishers, ``pause`` the seconds of a SIGSTOP."""
+    """``rate`` is events a second of all publishers, ``pause`` the seconds of a SIGSTOP, ``calm``
+    those between the end of one fault and the next, and of a cut network."""
 
     engine: str = "local"
     seconds: float = 60.0
@@ -46,6 +45,7 @@ class Settings:
     rate: float = 240.0
     tasks: float = 100.0
     pause: float = 20.0
+    calm: float = 3.0
 
 
 class EngineSoak:
@@ -86,7 +86,7 @@ class EngineSoak:
         settings = self._settings
         follows = await self._follow(server.port)
         _say(f"{len(follows)} subscribers have joined")
-        harm = Harm(driver, TOPICS, settings.rate, settings.tasks, self._heard)
+        harm = Harm(driver, TOPICS, settings.rate, settings.tasks, settings.calm, self._heard)
         try:
             await harm.start()
             await self._disturb(harm)
@@ -116,7 +116,7 @@ class EngineSoak:
         faults = harm.faults()
         loop = asyncio.get_running_loop()
         until = loop.time() + self._settings.seconds
-        await asyncio.sleep(min(CALM, self._settings.seconds / 4))
+        await asyncio.sleep(self._settings.calm)
         while loop.time() < until:
             for name, fault in faults.items():
                 before = sum(self._unconfirmed.values())
@@ -125,7 +125,7 @@ class EngineSoak:
                 if name == "engine_full":
                     self._told_full += sum(self._unconfirmed.values()) - before
                 _say(f"{name}: {sum(f.seen.deliveries for _, f in self._followers):,} deliveries")
-                await asyncio.sleep(CALM)
+                await asyncio.sleep(self._settings.calm)
                 if loop.time() >= until and all(self._faults[each] for each in faults):
                     return
 

@@ -19,8 +19,6 @@ from soak.processes import Child
 BURST = 10_000
 #: Messages that a worker has in hand when it is killed.
 HELD = 100
-#: Seconds for which the network is cut, and for which visitors come and go.
-CUT, VISIT = 3.0, 5.0
 #: Seconds for a worker to get so many, and for visitors to find each other at last.
 _PATIENCE = 60.0
 #: Numbers of a publisher's life: no two share one.
@@ -31,6 +29,7 @@ class Harm:
     """Two publishers, one of them by a cable, and two workers.
 
     :param rate: events a second of both publishers; ``tasks`` messages a second.
+    :param seconds: for which the network is cut, and visitors come and go.
     :param heard: gets each line that one of the processes writes.
     """
 
@@ -40,8 +39,10 @@ class Harm:
         topics: Sequence[str],
         rate: float,
         tasks: float,
+        seconds: float,
         heard: Callable[[str], None],
     ) -> None:
+        self._seconds = seconds
         self._driver = driver
         self._topics = ",".join(topics)
         self._pace = ("--rate", str(rate / 2), "--tasks", str(tasks / 2))
@@ -107,14 +108,16 @@ class Harm:
         await victim.start()
 
     async def _cut(self, name: str) -> None:
-        await asyncio.gather(*(cable.cut(CUT) for cable in self._driver.cables[name]))
+        await asyncio.gather(*(cable.cut(self._seconds) for cable in self._driver.cables[name]))
 
     async def _visit(self) -> None:
-        options = ("--topics", self._topics, "--seconds", str(VISIT), "--names", "ada,bob")
-        visitors = [self._child("soak.visitor", *options, "--name", n) for n in ("ada", "bob")]
+        names = ("ada", "bob")
+        options = ("--topics", self._topics, "--seconds", str(self._seconds))
+        options += ("--names", ",".join(names), "--name")
+        visitors = [self._child("soak.visitor", *options, name) for name in names]
         for child in visitors:
             await child.start()
-        async with asyncio.timeout(VISIT + _PATIENCE):
+        async with asyncio.timeout(self._seconds + _PATIENCE):
             await asyncio.gather(*(child.end() for child in visitors))
 
     async def _burst(self) -> None:

@@ -20,8 +20,6 @@ from soak.cable import Cable
 from soak.drivers.base import Fault
 from soak.drivers.redis import fill
 
-_FULL = 3.0
-
 
 class ClusterDriver:
     """A master killed, stopped, cut off, demoted in order, and its memory full."""
@@ -99,4 +97,4 @@ class ClusterDriver:
         await asyncio.to_thread(wait_for, lambda: replica.role() == "master", "a promotion", 30)
 
     async def _full(self) -> None:
-        await fill(await self._master(), _FULL)
+        await fill(await self._master(), min(self._seconds, 3.0))

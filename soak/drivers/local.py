@@ -13,7 +13,7 @@ from pathlib import Path
 
 from seaway.conf import place
 from seaway.layers.local.launch import ensure_broker
-from seaway.layers.local.place import find_place, lock_of
+from seaway.layers.local.place import Durable, find_place, lock_of
 from soak.cable import Cable
 from soak.drivers.base import Fault, pause
 
@@ -22,9 +22,9 @@ class LocalDriver:
     """The folder holds the broker's place, and two more in which cables listen for it."""
 
     def __init__(self, folder: Path, seconds: float) -> None:
-        self.url = f"local://{folder}"
-        self.server_url = f"local://{folder / 's'}"
-        self.publisher_url = f"local://{folder / 'p'}"
+        self.url = f"local://{folder}?durable=1"
+        self.server_url = f"local://{folder / 's'}?durable=1"
+        self.publisher_url = f"local://{folder / 'p'}?durable=1"
         self.cables: Mapping[str, Sequence[Cable]] = {}
         self.faults: Mapping[str, Fault] = {"kill": self._kill, "pause": self._pause}
         self._folder = folder
@@ -33,7 +33,7 @@ class LocalDriver:
     async def start(self) -> None:
         # The namespace that the server's settings and the children's arguments lead to.
         broker = find_place(place(), self._folder)
-        ensure_broker(broker)
+        ensure_broker(broker, durable=Durable.PROCESS)
         self._broker = broker.socket
         cables = {}
         for name in ("server", "publisher"):

@@ -14,9 +14,6 @@ from tests.servers.valkey import Valkey
 from soak.cable import Cable
 from soak.drivers.base import Fault, cables_to
 
-#: Seconds for which its memory is full.
-_FULL = 3.0
-
 
 class RedisDriver:
     """Killed and started anew, stopped for a while, and its memory full for a while."""
@@ -57,7 +54,7 @@ class RedisDriver:
             self._server.server.resume()
 
     async def _full(self) -> None:
-        await fill(self._server, _FULL)
+        await fill(self._server, min(self._seconds, 3.0))
 
 
 async def fill(server: Valkey, seconds: float) -> None:
