@@ -46,6 +46,9 @@ class Cable:
             self._break()
             self.dropping = False
 
+    def passes(self, data: bytes) -> None:
+        """What the engine says and is let through: for who counts."""
+
     async def close(self) -> None:
         self._server.close()
         self._break()
@@ -86,6 +89,7 @@ class _End(asyncio.Protocol):
         self._begin = begin
         self._ends = ends
         self._other: _End | None = None
+        self._far = False
         self._early: list[bytes] = []
         self.transport: asyncio.Transport
 
@@ -98,6 +102,7 @@ class _End(asyncio.Protocol):
     def join(self, far: _End) -> None:
         """Both are connected: forward from one to the other."""
         self._other, far._other = far, self
+        far._far = True
         for one in (self, far):
             for data in one._early:
                 one.data_received(data)
@@ -110,6 +115,8 @@ class _End(asyncio.Protocol):
         if self._other is None:
             self._early.append(data)
         elif not self._cable.dropping:
+            if self._far:
+                self._cable.passes(data)
             self._other.transport.write(data)
 
     def pause_writing(self) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -52,6 +52,7 @@ class Party:
         """Connect."""
 
     async def listen(self) -> Answer:
+        """Follow the topic; again: one more subscriber of this process."""
         await self._listen()
         return {}
 
@@ -92,10 +93,10 @@ class Party:
 
 
 class Seaway(Party):
-    """One subscriber on the hub."""
+    """Subscribers on the hub."""
 
     history: History | None = None
-    writable = True
+    topic = TOPIC
 
     async def start(self) -> None:
         self.layer = make_layer(self.url, namespace="bench", place="bench")
@@ -103,24 +104,17 @@ class Seaway(Party):
         await self.layer.start(self.hub)
 
     async def _listen(self) -> None:
-        place = await self.hub.subscribe(TOPIC, self, self, replayable=True)
-        self.hub.activate(place)
+        outlet = _Outlet(self._got)
+        self.hub.activate(await self.hub.subscribe(self.topic, outlet, self, replayable=True))
 
     async def _publish_all(self, events: Sequence[bytes]) -> None:
         if len(events) == 1:
-            await self.layer.publish(TOPIC, events[0], self.history)
+            await self.layer.publish(self.topic, events[0], self.history)
         else:
-            publish, history = self.layer.publish, self.history
-            await asyncio.gather(*[publish(TOPIC, event, history) for event in events])
+            publish, topic, history = self.layer.publish, self.topic, self.history
+            await asyncio.gather(*[publish(topic, event, history) for event in events])
 
-    # Outlet and Encoding of the hub.
-
-    def write(self, frame: bytes) -> None:
-        for at in range(0, len(frame), SIZE):
-            self._got(frame[at : at + DIGITS])
-
-    def close(self, code: int, reason: str = "") -> None:
-        """Nobody does."""
+    # Encoding of the hub.
 
     def event(self, topic: str, publication: Publication) -> bytes:
         return publication.data
@@ -137,6 +131,23 @@ class Seaway(Party):
 
 class SeawayWithHistory(Seaway):
     history = History(size=1000, seconds=300.0)
+    topic = "bench-history"
+
+
+class _Outlet:
+    """One subscriber: gets whole events, several at once when they came at once."""
+
+    writable = True
+
+    def __init__(self, got: Callable[[bytes], None]) -> None:
+        self._got = got
+
+    def write(self, frame: bytes) -> None:
+        for at in range(0, len(frame), SIZE):
+            self._got(frame[at : at + DIGITS])
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Nobody does."""
 
 
 class Redis(Party):

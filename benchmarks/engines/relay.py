@@ -1,7 +1,7 @@
-"""``python -m benchmarks.engines.relay PATH``: the bare Unix socket that the broker is held against.
+"""``python -m benchmarks.engines.relay PATH``: the bare Unix socket beside which the broker stands.
 
-What lives here: a process that writes each 200 bytes that it reads to all who listen, and a byte to
-who said them. What must not: anything else; that is the point.
+What lives here: a process that writes each 200 bytes that it reads to all who listen, and a byte
+to who said them. What must not: anything else; that is the point.
 """
 
 from __future__ import annotations
