@@ -16,7 +16,6 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.servers.nats import Nats
 from tests.servers.postgres import PostgresServer
 from tests.servers.valkey import Valkey
 from tests.waiting import wait_for
@@ -79,6 +78,8 @@ def _redis() -> Iterator[Engine]:
 
 @contextmanager
 def _nats() -> Iterator[Engine]:
+    from tests.servers.nats import Nats
+
     with tempfile.TemporaryDirectory(prefix="bench") as folder:
         server = Nats(Path(folder)).start()
         try:

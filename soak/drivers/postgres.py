@@ -18,7 +18,7 @@ from soak.drivers.base import Fault, cables_to
 
 
 class PostgresDriver:
-    """Killed and started anew, and stopped for a while, with all its processes."""
+    """Killed and started anew, stopped for a while, and its connections ended from within."""
 
     def __init__(self, folder: Path, seconds: float) -> None:
         # Not in ``folder``, which the server's own user cannot enter.
@@ -27,7 +27,11 @@ class PostgresDriver:
         self._seconds = seconds
         self.url = self.server_url = self.publisher_url = self._server.url()
         self.cables: Mapping[str, Sequence[Cable]] = {}
-        self.faults: Mapping[str, Fault] = {"kill": self._kill, "pause": self._pause}
+        self.faults: Mapping[str, Fault] = {
+            "kill": self._kill,
+            "pause": self._pause,
+            "terminate": self._terminate,
+        }
 
     async def start(self) -> None:
         await asyncio.to_thread(self._server.start)
@@ -53,3 +57,10 @@ class PostgresDriver:
             await asyncio.sleep(self._seconds)
         finally:
             self._server.resume()
+
+    async def _terminate(self) -> None:
+        await asyncio.to_thread(
+            self._server.run,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE application_name LIKE 'seaway%'",
+        )
