@@ -1,7 +1,7 @@
 """Engines: what Seaway's layer makes of each, beside the engine's bare client and other libraries.
 
 What lives here: the order of things, and one line of JSON for each engine.
-What must not: measuring; that is `events`, `groups` and `tasks`.
+What must not: measuring; that is `events`, `rooms`, `groups` and `tasks`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from benchmarks.engines import events, groups, tasks
+from benchmarks.engines import events, groups, rooms, tasks
 from benchmarks.engines.servers import ENGINES, Engine
 from benchmarks.procs import BenchmarkError
 from benchmarks.report import Ratios, say
@@ -38,6 +38,7 @@ async def _one(name: str, rounds: int) -> Ratios:
         # The peers that need a Redis have it as their own, also beside other engines.
         redis = engine if name == "redis" else stack.enter_context(ENGINES["redis"]())
         ratios = await events.measure(name, engine, rounds)
+        ratios |= await rooms.measure(engine.url, redis.bare, rounds)
         ratios |= await groups.measure(engine.url, redis.bare, rounds)
         ratios |= await tasks.measure(_chores(name, engine, redis), rounds)
     return ratios

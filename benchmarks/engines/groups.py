@@ -1,4 +1,6 @@
-"""Sending to a group of 1,000 members in 4 processes, beside both layers of channels_redis.
+"""Sending to a group of 1,000 channels in 4 processes, beside both layers of channels_redis.
+
+Layers only: each member is a task that receives. `rooms` has servers and clients around them.
 
 What lives here: the rounds, with what was lost. What must not: the members (`crowds`).
 """
@@ -37,19 +39,24 @@ async def measure(url: str, redis: str, rounds: int) -> Ratios:
     for _ in range(rounds):
         for kind in MESSAGES:
             await _round(samples[kind], kind, url if kind == "seaway" else redis)
+    return ratios("group_send", samples)
+
+
+def ratios(what: str, samples: dict[str, Samples]) -> Ratios:
+    """Say the medians; Seaway's beside the others', and what each has lost."""
     for kind, taken in samples.items():
         say(
-            f"    group_send, {kind:8} {middle(taken.per_second):9,.0f} deliveries per second, "
+            f"    {what}, {kind:8} {middle(taken.per_second):9,.0f} deliveries per second, "
             f"{middle(taken.per_cpu):9,.0f} per CPU second; {taken.lost:,} of {taken.sent:,} lost"
         )
     ours = samples["seaway"]
-    ratios: Ratios = {"group_lost": ours.lost}
+    found: Ratios = {f"{what}_per_second": middle(ours.per_second), f"{what}_lost": ours.lost}
     for kind, name in (("core", "channels_redis"), ("pubsub", "channels_redis_pubsub")):
         theirs = samples[kind]
-        ratios[f"group_send_vs_{name}"] = paired(ours.per_second, theirs.per_second)
-        ratios[f"group_send_vs_{name}_by_cpu"] = paired(ours.per_cpu, theirs.per_cpu)
-        ratios[f"group_lost_by_{name}"] = theirs.lost / theirs.sent
-    return ratios
+        found[f"{what}_vs_{name}"] = paired(ours.per_second, theirs.per_second)
+        found[f"{what}_vs_{name}_by_cpu"] = paired(ours.per_cpu, theirs.per_cpu)
+        found[f"{what}_lost_by_{name}"] = theirs.lost / theirs.sent
+    return found
 
 
 async def _round(samples: Samples, kind: str, url: str) -> None:
