@@ -1,7 +1,7 @@
 """Sending to a group of 1,000 WebSocket clients at 4 worker processes, beside channels_redis.
 
-What lives here: the same consumer under Seaway and under uvicorn with both layers of channels_redis;
-the rounds, with what was lost. What must not: the consumers (`benchmarks.projects`).
+What lives here: the same consumer under Seaway, and under uvicorn with both layers of
+channels_redis; the rounds, with what was lost. What must not: the consumers (`benchmarks.projects`).
 
 All workers of a server share one core, the clients have another.
 """
@@ -60,7 +60,8 @@ class Crowd:
         self.count, self.last = 0, loop.time()
         begun = self.last
         self.clients[0].send(b"%d" % messages)
-        while self.count < messages * len(self.clients) and loop.time() - self.last < _QUIET:
+        awaited = messages * len(self.clients)
+        while self.count < awaited and loop.time() - self.last < _QUIET:  # noqa: ASYNC110  a clock
             await asyncio.sleep(0.01)
         return self.count, max(self.last - begun, 1e-6)
 
