@@ -237,8 +237,8 @@ class Unix(Party):
 
     async def _listen(self) -> None:
         self.writer.write(b"L" * SIZE)
-        self.task = asyncio.create_task(self._follow())
         await self.reader.readexactly(1)
+        self.task = asyncio.create_task(self._follow())
 
     async def _follow(self) -> None:
         while True:
