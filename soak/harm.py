@@ -112,8 +112,10 @@ class Harm:
 
     async def _visit(self) -> None:
         names = ("ada", "bob")
-        options = ("--topics", self._topics, "--seconds", str(self._seconds))
-        options += ("--names", ",".join(names), "--name")
+        options = (
+            *("--topics", self._topics, "--seconds", str(self._seconds)),
+            *("--names", ",".join(names), "--name"),
+        )
         visitors = [self._child("soak.visitor", *options, name) for name in names]
         for child in visitors:
             await child.start()
