@@ -17,7 +17,7 @@ from pathlib import Path
 from soak.cable import Cable
 
 from benchmarks.engines.children import Child
-from benchmarks.engines.servers import BARE, Engine
+from benchmarks.engines.servers import BARE, STORING, Engine
 from benchmarks.procs import BenchmarkError, cores
 from benchmarks.report import Ratios, middle, paired, say
 
@@ -44,8 +44,9 @@ async def measure(name: str, engine: Engine, rounds: int) -> Ratios:
     samples: dict[str, Samples] = defaultdict(Samples)
     async with AsyncExitStack() as stack:
         pairs = []
-        for kind in ("seaway", "seaway-history", bare):
-            url = engine.bare if kind == bare else engine.url
+        storing = [STORING[name]] if name in STORING else []
+        for kind in ("seaway", "seaway-history", bare, *storing):
+            url = engine.url if kind.startswith("seaway") else engine.bare
             speaker = await stack.enter_async_context(Child("speaker", kind, url, cores()[0]))
             listener = await stack.enter_async_context(Child("listener", kind, url, cores()[1]))
             await listener("listen")
@@ -63,7 +64,7 @@ async def measure(name: str, engine: Engine, rounds: int) -> Ratios:
             f"{middle(taken.per_second):8,.0f} per second"
         )
     ours, kept, theirs = samples["seaway"], samples["seaway-history"], samples[bare]
-    return {
+    figures = {
         "p50_us": middle(ours.p50),
         "p99_us": middle(ours.p99),
         "p50_vs_bare": paired(ours.p50, theirs.p50),
@@ -73,6 +74,9 @@ async def measure(name: str, engine: Engine, rounds: int) -> Ratios:
         "throughput_vs_bare_by_clock": paired(ours.per_second, theirs.per_second),
         "messages_per_publish": await _messages_per_publish(engine),
     }
+    for kind in storing:
+        figures["p50_vs_bare_stored"] = paired(ours.p50, samples[kind].p50)
+    return figures
 
 
 async def _round(samples: Samples, speaker: Child, listener: Child) -> None:

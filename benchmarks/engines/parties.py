@@ -36,6 +36,7 @@ def make(kind: str, url: str) -> Party:
         "redis": Redis,
         "nats": Nats,
         "postgres": Postgres,
+        "postgres-stored": PostgresStored,
         "unix": Unix,
     }[kind](url)
 
@@ -202,6 +203,8 @@ class Nats(Party):
 class Postgres(Party):
     """psycopg: LISTEN and NOTIFY, a transaction for each event or turn of a flood."""
 
+    topic = TOPIC
+
     async def start(self) -> None:
         import psycopg
 
@@ -209,7 +212,7 @@ class Postgres(Party):
         self.connection: psycopg.AsyncConnection = await connection
 
     async def _listen(self) -> None:
-        await self.connection.execute(f"LISTEN {TOPIC}")
+        await self.connection.execute(f"LISTEN {self.topic}")
         self.task = asyncio.create_task(self._follow())
 
     async def _follow(self) -> None:
@@ -219,12 +222,37 @@ class Postgres(Party):
     async def _publish_all(self, events: Sequence[bytes]) -> None:
         # Equal ones of one transaction would be one notification: each says which one it is.
         if len(events) == 1:
-            await self.connection.execute("SELECT pg_notify(%s, %s)", (TOPIC, events[0].decode()))
+            await self.connection.execute(
+                "SELECT pg_notify(%s, %s)", (self.topic, events[0].decode())
+            )
             return
         await self.connection.execute(
             "SELECT pg_notify(%s, left(%s, -6) || lpad(n::text, 6, '0')) "
             "FROM generate_series(1, %s) n",
-            (TOPIC, events[0].decode(), len(events)),
+            (self.topic, events[0].decode(), len(events)),
+        )
+
+
+class PostgresStored(Postgres):
+    """The same, with a row inserted in the same transaction: what anything costs that is kept."""
+
+    topic = "bench_stored"
+
+    async def start(self) -> None:
+        await super().start()
+        await self.connection.execute(
+            "SELECT pg_advisory_lock(1); "
+            "CREATE TABLE IF NOT EXISTS bench_events (id bigserial PRIMARY KEY, data text); "
+            "SELECT pg_advisory_unlock(1)"
+        )
+
+    async def _publish_all(self, events: Sequence[bytes]) -> None:
+        await self.connection.execute(
+            "WITH stored AS (INSERT INTO bench_events (data) "
+            "SELECT %s FROM generate_series(1, %s) RETURNING id, data) "
+            "SELECT pg_notify(%s, left(data, -6) || lpad((id %% 1000000)::text, 6, '0')) "
+            "FROM stored",
+            (events[0].decode(), len(events), self.topic),
         )
 
 

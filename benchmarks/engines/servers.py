@@ -110,3 +110,5 @@ ENGINES: dict[str, Callable[[], AbstractContextManager[Engine]]] = {
 }
 #: The bare client that an engine's figures are held against (`parties`).
 BARE = {"local": "unix", "redis": "redis", "nats": "nats", "postgres": "postgres"}
+#: A bare client that also stores what it announces, where there is such a thing.
+STORING = {"postgres": "postgres-stored"}
