@@ -133,7 +133,7 @@ def open_delivery(raw: queues.Delivery, lease: float) -> Delivery | None:
     """Decode what was received; None, and a line in the log, when it is not JSON."""
     try:
         return Delivery(raw, msgspec.json.decode(raw.data), lease)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         logger.error("message %s of %s is not JSON: %s", raw.id, raw.channel, error)
         return None
 
