@@ -69,6 +69,10 @@ class Delivery:
         """Give it back, for after ``delay`` seconds, or as a dead letter. False: as for `ack`."""
         return await layer_home().arun(self._giving_back(delay, dead, reason))
 
+    async def release(self) -> bool:
+        """Give it back unseen: it does not count as a delivery. False: as for `ack`."""
+        return await layer_home().arun(lambda layer: layer.release(self._raw))
+
     async def extend(self, seconds: float) -> bool:
         """Hold it for so many seconds from now. False: as for `ack`."""
         return await layer_home().arun(lambda layer: layer.extend(self._raw, seconds))
