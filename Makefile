@@ -24,13 +24,12 @@ WIRE   := tests/wire/node
 help: ## list the verbs
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
 
-demo: $(STAMPS)/base ## run the seat map (PORT=8000 WORKERS=2)
+demo: $(STAMPS)/tasks ## run the seat map and a worker (PORT=8000 WORKERS=2)
 	@echo "==> Preparing the demo's database"
 	@cd examples/seatmap && ../../$(BIN)/python manage.py migrate --verbosity 0
 	@cd examples/seatmap && ../../$(BIN)/python manage.py load_venue --url http://127.0.0.1:$(PORT)/
-	@echo "==> Starting the server; Ctrl+C stops it"
-	@cd examples/seatmap && exec ../../$(BIN)/seaway serve config.asgi:application \
-		--bind 127.0.0.1:$(PORT) --workers $(WORKERS)
+	@echo "==> Starting a worker and the server; Ctrl+C stops both"
+	@cd examples/seatmap && exec ../../$(BIN)/python run.py --bind 127.0.0.1:$(PORT) --workers $(WORKERS)
 
 test: $(STAMPS)/test node-modules ## run the tests (JOBS=4 at a time; ARGS="tests/docs -x" narrows them)
 	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
@@ -54,7 +53,7 @@ soak: $(STAMPS)/test ## faults under load, everything counted (KIND=reload, or E
 clean: ## remove what the other verbs made
 	rm -rf $(VENV) docs/_build build dist benchmarks/build $(CLIENT)/node_modules $(WIRE)/node_modules \
 		.pytest_cache .mypy_cache .ruff_cache .hypothesis
-	rm -f examples/seatmap/db.sqlite3*
+	rm -f examples/seatmap/db.sqlite3* examples/seatmap/tickets.txt*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environment. A stamp is newer than pyproject.toml once its extra is installed, so a second
@@ -72,15 +71,12 @@ $(STAMPS)/venv:
 		"On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@mkdir -p $(STAMPS) && touch $@
 
-$(STAMPS)/base: pyproject.toml | $(STAMPS)/venv
-	@echo "==> Installing Seaway into $(VENV) (about half a minute, once)"
-	@$(PIP) install --editable .
-	@touch $@
-
-$(STAMPS)/test $(STAMPS)/lint $(STAMPS)/docs $(STAMPS)/bench: pyproject.toml | $(STAMPS)/venv
+# What the tests need has what the demo needs.
+$(STAMPS)/tasks $(STAMPS)/test $(STAMPS)/lint $(STAMPS)/docs $(STAMPS)/bench: \
+		pyproject.toml | $(STAMPS)/venv
 	@echo "==> Installing Seaway with its '$(@F)' extra into $(VENV) (a minute or so, once)"
 	@$(PIP) install --editable '.[$(@F)]'
-	@touch $@ $(STAMPS)/base
+	@touch $@ $(if $(filter test,$(@F)),$(STAMPS)/tasks)
 
 # What the JavaScript client is tested with (the client itself needs nothing but a browser), and the
 # clients of the program in another language that proves docs/reference/layer-wire.md.

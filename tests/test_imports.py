@@ -36,6 +36,8 @@ FLOORS = [
     {"live"},
     {"asgi"},
     {"checks"},
+    {"models"},
+    {"migrations", "admin"},
     {"apps", "management", "templatetags"},
     {"testing"},
 ]

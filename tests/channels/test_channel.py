@@ -211,3 +211,13 @@ async def test_threads_and_loops_meet_in_one_channel() -> None:
     work = channel("work")
     await sync_to_async(work.put)("from a thread")
     assert (await received(work)).value == "from a thread"
+
+
+@pytest.mark.parametrize("data", [b"\xff", b"[" * 100_000], ids=["no text", "too deep"])
+async def test_what_no_receiver_can_read_is_dead_and_the_next_value_comes(data: bytes) -> None:
+    work = channel("work")
+    await layer_home().arun(lambda layer: layer.send("work", data))
+    await work.send("next")
+    assert (await received(work)).value == "next"
+    letters = await layer_home().arun(lambda layer: layer.dead_letters("work"))
+    assert [letter.reason for letter in letters] == ["It is not JSON."]

@@ -32,6 +32,7 @@ class Project:
             "DJANGO_SETTINGS_MODULE": "config.settings",
             "SEATMAP_DATABASE": str(self.database),
             "SEATMAP_LAYER": f"local://{directory}",
+            "SEATMAP_PRINTER": str(directory / "tickets.txt"),
             "PYTHONWARNINGS": "default",
             **{f"SEATMAP_{key.upper()}": str(value) for key, value in settings.items()},
         }

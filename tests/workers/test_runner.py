@@ -224,3 +224,15 @@ async def test_what_is_abandoned_goes_back() -> None:
         await until(lambda: runner.failed == 1)
         found = await state()
         assert (found.waiting, found.held) == (1, 0)
+
+
+async def test_data_too_deep_to_be_read_is_dead_at_once() -> None:
+    @channel("work").handler()
+    async def work(value: Any) -> None:
+        raise AssertionError("nobody can read it")
+
+    async with working() as runner:
+        await layer_home().arun(lambda layer: layer.send("work", b"[" * 100_000))
+        await until(lambda: runner.failed == 1)
+        assert (await state()).held == 0
+        assert [letter.reason[:15] for letter in await dead()] == ["It does not fit"]

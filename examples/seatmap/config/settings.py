@@ -71,6 +71,13 @@ DATABASES = {
 if "SEATMAP_LAYER" in os.environ:
     SEAWAY = {"LAYER": os.environ["SEATMAP_LAYER"]}
 
+# Tasks travel on the same layer, to `manage.py runworker`.
+TASKS = {"default": {"BACKEND": "seaway.tasks.backend.SeawayBackend"}}
+
+# The box office's printer: a file, and the seconds that one ticket takes.
+SEATMAP_PRINTER = os.environ.get("SEATMAP_PRINTER", str(BASE_DIR / "tickets.txt"))
+SEATMAP_PRINT_SECONDS = float(os.environ.get("SEATMAP_PRINT_SECONDS", "0.02"))
+
 # How long a click holds a seat, and how long a seat waits for an owner who left.
 SEATMAP_HOLD_SECONDS = float(os.environ.get("SEATMAP_HOLD_SECONDS", "120"))
 SEATMAP_GRACE_SECONDS = float(os.environ.get("SEATMAP_GRACE_SECONDS", "8"))

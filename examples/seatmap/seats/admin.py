@@ -1,4 +1,4 @@
-"""The box office: block seats, release holds, sell at the door.
+"""The box office: block seats, release holds, sell at the door, print the tickets once more.
 
 Everything is saved row by row, so that the signals in `seats.topics` tell every open seat map.
 """
@@ -6,11 +6,16 @@ Everything is saved row by row, so that the signals in `seats.topics` tell every
 from __future__ import annotations
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import URLPattern, path, reverse
+from django.views.decorators.http import require_POST
 
 from seats.models import Event, Reservation, Seat
+from seats.tasks import reprint_all
 
 #: The owner of what is sold at the door; no visitor's tag is like it.
 BOX_OFFICE = "box office"
@@ -19,6 +24,20 @@ BOX_OFFICE = "box office"
 @admin.register(Event)
 class EventAdmin(admin.ModelAdmin):
     list_display = ["name", "venue", "starts"]
+    change_form_template = "seats/admin/event.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        reprint = self.admin_site.admin_view(require_POST(self.reprint))
+        own = path("<int:event_id>/reprint/", reprint, name="seats_event_reprint")
+        return [own, *super().get_urls()]
+
+    def reprint(self, request: HttpRequest, event_id: int) -> HttpResponse:
+        """Leave it to a worker, and show the event's page with a bar that follows the task."""
+        event = get_object_or_404(Event, pk=event_id)
+        if not self.has_change_permission(request, event):
+            raise PermissionDenied
+        task = reprint_all.enqueue(event_id=event.pk)
+        return redirect(f"{reverse('admin:seats_event_change', args=[event.pk])}?task={task.id}")
 
 
 class ReservationInline(admin.StackedInline):

@@ -10,6 +10,7 @@ from django.test import TransactionTestCase, override_settings
 from django.utils import timezone
 
 from seats.models import Event, Reservation, Seat
+from seats.tasks import reprint_all
 from seats.topics import MOST_HELD, visitor_tag
 from seaway import ActionError
 from seaway.testing import TopicClient
@@ -166,3 +167,51 @@ class SeatMapTests(TransactionTestCase):
     def test_an_unbuilt_house_says_what_to_do(self) -> None:
         Event.objects.all().delete()
         self.assertContains(self.client.get("/"), "load_venue", status_code=404)
+
+
+@override_settings(SEAWAY={"LAYER": "memory://"})
+class ReprintTests(TransactionTestCase):
+    """What the box office sees; that a worker prints, `make demo` shows."""
+
+    def setUp(self) -> None:
+        self.event = Event.objects.create(name="Hamlet", venue="Globe", starts=timezone.now())
+
+    def reprint(self, **rights: bool) -> tuple[int, str]:
+        """Somebody presses the button: the status, and where it leads."""
+        user = get_user_model().objects.create_user("ann", **rights)
+        self.client.force_login(user)
+        response = self.client.post(f"/admin/seats/event/{self.event.pk}/reprint/")
+        return response.status_code, response.headers.get("Location", "")
+
+    def test_the_button_leads_to_a_bar(self) -> None:
+        status, page = self.reprint(is_staff=True, is_superuser=True)
+        assert status == 302
+        task = page.partition("?task=")[2]
+        self.assertContains(self.client.get(page), f'data-topic="tasks/{task}"')
+
+    def test_the_button_is_for_those_who_may_change_events(self) -> None:
+        assert self.reprint(is_staff=True)[0] == 403
+
+    def test_a_link_prints_nothing(self) -> None:
+        self.reprint(is_staff=True, is_superuser=True)
+        response = self.client.get(f"/admin/seats/event/{self.event.pk}/reprint/")
+        assert response.status_code == 405
+
+    async def refused(self, client: TopicClient, topic: str) -> str:
+        """Why the topic cannot be joined."""
+        try:
+            await client.join(topic)
+        except ActionError as error:
+            return str(error)
+        raise AssertionError(f"{topic} was not refused.")
+
+    async def test_progress_is_for_staff(self) -> None:
+        users = get_user_model().objects
+        staff = await users.acreate_user("staff", is_staff=True)
+        guest = await users.acreate_user("guest")
+        async with TopicClient(user=staff) as one, TopicClient(user=guest) as two:
+            task = await reprint_all.aenqueue(event_id=self.event.pk)
+            topic = f"tasks/{task.id}"
+            assert await one.join(topic) == {"status": "READY"}
+            assert "no such task" in await self.refused(one, "tasks/none")
+            assert "for staff" in await self.refused(two, topic)

@@ -1,7 +1,8 @@
-"""The seat map's topic: join it to see every seat, call its actions to take one.
+"""The seat map's topic: join it to see every seat, call its actions to take one. Its one event,
+``seat``, says what a seat *is* (see `Seat.as_event`), so seeing one twice does no harm. A hold
+needs no timer: its event says until when, and clients and server both look at a clock.
 
-Its one event, ``seat``, says what a seat *is* (see `Seat.as_event`), so seeing one twice does no
-harm. A hold needs no timer: its event says until when, and clients and server both look at a clock.
+And the topic of what the box office prints: how far it is.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from django.utils.crypto import salted_hmac
 
 from seats.models import Event, Reservation, Seat, milliseconds
 from seaway import ActionError, History, Topic, action
+from seaway.tasks.framework import TaskResultDoesNotExist, task_backends
+from seaway.tasks.progress import TaskTopic
 
 #: Seats that one visitor may hold at a time.
 MOST_HELD = 8
@@ -112,6 +115,21 @@ class SeatMap(Topic):
     def worker(self) -> int | None:
         """Which process serves this visitor: for the curious, and only while DEBUG is on."""
         return os.getpid() if settings.DEBUG else None
+
+
+class Progress(TaskTopic):
+    """How far a task of `seats.tasks` is: for staff."""
+
+    route = "tasks/<str:task_id>"
+
+    def join(self, task_id: str) -> dict[str, str]:
+        if not self.user.is_staff:
+            raise PermissionDenied("Progress is for staff.")
+        try:
+            result = task_backends["default"].get_result(task_id)
+        except TaskResultDoesNotExist:
+            raise PermissionDenied("There is no such task, or none any more.") from None
+        return {"status": result.status.value}
 
 
 @receiver([post_save, post_delete], sender=Reservation)

@@ -15,6 +15,7 @@ from django.db import transaction
 
 from seaway.channels.delivery import Delivery, open_delivery
 from seaway.channels.handlers import Backoff, Handler, handlers
+from seaway.channels.receiving import receive_one
 from seaway.conf import layer_home
 from seaway.exceptions import ChannelClosed
 from seaway.layers import queues
@@ -108,13 +109,18 @@ class Channel(msgspec.Struct, frozen=True):
         """
         home = layer_home()
         while True:
-            found = await home.arun(self._receiving(wait))
-            if not found:
+            found = await receive_one(self._receiving(wait))
+            if found is None:
                 return None
-            opened = open_delivery(found[0], self.lease)
+            opened = open_delivery(found, self.lease)
             if opened is not None:
                 return opened
-            await home.arun(_bury(found[0]))
+            await home.arun(_bury(found))
+
+    async def put_back(self, thing: Delivery | BaseException) -> None:
+        """For `select`: nobody has looked at it, so it does not count as a delivery."""
+        if isinstance(thing, Delivery):
+            await thing.release()
 
     def take(self, wait: float = 0.0) -> Delivery | None:
         """`receive` for synchronous code."""

@@ -69,6 +69,10 @@ class Delivery:
         """Give it back, for after ``delay`` seconds, or as a dead letter. False: as for `ack`."""
         return await layer_home().arun(self._giving_back(delay, dead, reason))
 
+    async def release(self) -> bool:
+        """Give it back unseen: it does not count as a delivery. False: as for `ack`."""
+        return await layer_home().arun(lambda layer: layer.release(self._raw))
+
     async def extend(self, seconds: float) -> bool:
         """Hold it for so many seconds from now. False: as for `ack`."""
         return await layer_home().arun(lambda layer: layer.extend(self._raw, seconds))
@@ -133,7 +137,7 @@ def open_delivery(raw: queues.Delivery, lease: float) -> Delivery | None:
     """Decode what was received; None, and a line in the log, when it is not JSON."""
     try:
         return Delivery(raw, msgspec.json.decode(raw.data), lease)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         logger.error("message %s of %s is not JSON: %s", raw.id, raw.channel, error)
         return None
 

@@ -1,23 +1,30 @@
 """Waiting for the first of several things.
 
-What lives here: `select` and `after`. What must not: what is waited for.
+What lives here: `select` and `after`. What must not: what is waited for, or how it is put back.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
-from seaway.channels.delivery import Delivery
+from seaway.channels.receiving import to_its_end
+from seaway.exceptions import LayerError
+
+logger = logging.getLogger("seaway.channels")
 
 
 class Source(Protocol):
-    """A `Channel`, a `Follower`, `after`, or anything else with a cancellable ``receive``."""
+    """A `Channel`, a `Follower`, `after`, or anything else with these two methods."""
 
     def receive(self) -> Coroutine[Any, Any, Any]:
         """The next thing. Cancelled, it takes nothing."""
+
+    def put_back(self, thing: Any, /) -> Coroutine[Any, Any, None]:
+        """Undo a ``receive`` whose result, or exception, nobody has looked at."""
 
 
 class After:
@@ -36,6 +43,9 @@ class After:
             self._due = now + self.seconds
         await asyncio.sleep(self._due - now)
 
+    async def put_back(self, thing: None) -> None:
+        """What is over stays over."""
+
 
 def after(seconds: float) -> After:
     """A source for `select` that gives None, ``seconds`` after it is first waited for."""
@@ -52,26 +62,46 @@ async def select(*sources: Source) -> tuple[Any, Any]:
     """
     if not sources:
         raise ValueError("select() of nothing would wait for ever.")
-    # Who is looked at first is chosen first when several are ready.
-    waiting: dict[asyncio.Future[Any], Source] = {
-        asyncio.ensure_future(source.receive()): source
-        for source in random.sample(sources, len(sources))
-    }
+    waiting: dict[asyncio.Future[Any], Source] = {}
     try:
-        done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        done = await _first(sources, waiting)
     except asyncio.CancelledError:
-        await _let_go(waiting)
+        await to_its_end(_let_go(waiting))
         raise
     chosen = next(future for future in waiting if future in done)
     source = waiting.pop(chosen)
-    await _let_go(waiting)
+    try:
+        await to_its_end(_let_go(waiting))
+    except asyncio.CancelledError:
+        await to_its_end(_let_go({chosen: source}))
+        raise
     return source, chosen.result()
 
 
-async def _let_go(waiting: Iterable[asyncio.Future[Any]]) -> None:
-    """Stop waiting for the others, and give back what some of them got in the same moment."""
+async def _first(
+    sources: Sequence[Source], waiting: dict[asyncio.Future[Any], Source]
+) -> set[asyncio.Future[Any]]:
+    """Ask the sources one after the other, in random order, for one that is ready at once leaves
+    the others alone; then wait for all of them."""
+    for source in random.sample(sources, len(sources)):
+        future = asyncio.ensure_future(source.receive())
+        waiting[future] = source
+        await asyncio.sleep(0)
+        if future.done():
+            return {future}
+    done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    return done
+
+
+async def _let_go(waiting: Mapping[asyncio.Future[Any], Source]) -> None:
+    """Stop waiting for the others, and put back what some of them got in the same moment."""
     for future in waiting:
         future.cancel()
-    for result in await asyncio.gather(*waiting, return_exceptions=True):
-        if isinstance(result, Delivery):
-            await result.nack(reason="another source was chosen")
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    for source, result in zip(waiting.values(), results, strict=True):
+        if isinstance(result, asyncio.CancelledError) or result is None:
+            continue
+        try:
+            await source.put_back(result)
+        except LayerError as error:
+            logger.warning("%r could not be put back: %s", result, error)

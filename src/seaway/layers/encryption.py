@@ -216,6 +216,9 @@ class EncryptedLayer(Layer):
     ) -> bool:
         return await self._layer.nack(delivery, delay=delay, dead=dead, reason=reason)
 
+    async def release(self, delivery: Delivery) -> bool:
+        return await self._layer.release(delivery)
+
     async def extend(self, delivery: Delivery, seconds: float) -> bool:
         return await self._layer.extend(delivery, seconds)
 

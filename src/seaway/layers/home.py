@@ -162,6 +162,12 @@ class LayerHome:
             raise LayerUnavailable("No event loop of this process has adopted the layer yet.")
         return house.layer
 
+    @property
+    def is_here(self) -> bool:
+        """Whether the running loop is the layer's."""
+        house = self._house
+        return house is not None and house.loop is asyncio.get_running_loop()
+
     # Everybody else ------------------------------------------------------------------------------
 
     def run(self, operation: Operation[T]) -> T:

@@ -128,6 +128,12 @@ class MemoryQueues(Queues):
         desk.stir(channel)
         return done
 
+    async def release(self, delivery: Delivery) -> bool:
+        desk, channel = self._at_desk(), check_channel(delivery.channel)
+        done = desk.store.release(channel, [delivery.receipt]) > 0
+        desk.stir(channel)
+        return done
+
     async def extend(self, delivery: Delivery, seconds: float) -> bool:
         check_lease(seconds)
         desk, channel = self._at_desk(), check_channel(delivery.channel)

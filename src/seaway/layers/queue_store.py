@@ -140,14 +140,18 @@ class QueueStore:
         state.extend(message, now + seconds)
         return True
 
-    def release(self, channel: str, receipts: Iterable[str]) -> None:
-        """Nobody has seen these deliveries: take them back at once and do not count them."""
+    def release(self, channel: str, receipts: Iterable[str]) -> int:
+        """Nobody has seen these deliveries: take them back at once and do not count them. How many
+        were still held."""
         state, now = self._at(channel)
+        count = 0
         for receipt in receipts:
             message = state.held.get(receipt)
             if message is not None:
                 message.attempts -= 1
                 state.give_back(message, now)
+                count += 1
+        return count
 
     def held_by(self, holder: str) -> dict[str, list[str]]:
         """The receipts of what somebody holds, by channel."""

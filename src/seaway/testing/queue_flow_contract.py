@@ -113,6 +113,23 @@ class QueueFlowContract(Contract):
         again = await take_one(there.layer)
         assert (again.id, again.data, again.attempt) == (id_, b"x", 2)
 
+    async def test_released_it_is_handed_out_again_and_that_does_not_count(
+        self, start: Start
+    ) -> None:
+        (here,) = await start(1)
+        for data in (b"first", b"second"):
+            await here.layer.send(CHANNEL, data)
+        for _ in range(3):
+            first = (await here.layer.receive(CHANNEL, wait=PATIENCE, tries=1))[0]
+            second = (await here.layer.receive(CHANNEL, wait=PATIENCE, tries=1))[0]
+            assert (first.data, first.attempt) == (b"first", 1)
+            assert (second.data, second.attempt) == (b"second", 1)
+            assert await here.layer.release(first)
+            assert not await here.layer.release(first)
+            assert await here.layer.queue_state(CHANNEL) == QueueState(waiting=1, held=1)
+            assert await here.layer.release(second)
+        assert await here.layer.queue_state(CHANNEL) == QueueState(waiting=2)
+
     async def test_given_back_with_a_delay_it_comes_later(self, start: Start) -> None:
         here, there = await start(2)
         await here.layer.send(CHANNEL, b"x")

@@ -84,6 +84,8 @@ class Follower:
         self._subscription: Subscription | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._arrived = asyncio.Event()
+        self._put_back: deque[Event | BaseException] = deque()
+        self._rejoining: asyncio.Task[None] | None = None
         self.writable = True
 
     # The user's side -----------------------------------------------------------------------------
@@ -111,22 +113,48 @@ class Follower:
         """
         if self._loop is None:
             raise RuntimeError("Enter the follower first: async with topic.follow() as follower.")
+        if self._put_back:
+            thing = self._put_back.pop()
+            if isinstance(thing, BaseException):
+                raise thing
+            return thing
+        await self._fill()
+        line = self._events[0]
+        if line == _GAP:
+            await self._rejoin()
+            self._events.popleft()
+            raise EventsMissed(f"Events of {self.topic} were missed.")
+        self._events.popleft()
+        found = _decode(line)
+        position = Position(found.epoch, found.offset)
+        return Event(found.content.event, found.content.data, position)
+
+    async def put_back(self, thing: Event | BaseException) -> None:
+        """For `select`: nobody has looked at it, and the next `receive` gives it."""
+        self._put_back.append(thing)
+
+    async def _fill(self) -> None:
+        """Wait until there is something in ``_events``."""
         while not self._events:
+            # First of all: whoever is cancelled meanwhile comes by here again.
+            if not self.writable and len(self._frames) <= LOW_WATER:
+                await layer_home().arun(self._go_on)
             if self._frames:
                 self._events.extend(self._frames.popleft().splitlines(keepends=True))
-                if not self.writable and len(self._frames) <= LOW_WATER:
-                    await layer_home().arun(self._go_on)
                 continue
             self._arrived.clear()
             if not self._frames:
                 await self._arrived.wait()
-        line = self._events.popleft()
-        if line == _GAP:
-            await layer_home().arun(self._subscribe)
-            raise EventsMissed(f"Events of {self.topic} were missed.")
-        found = _decode(line)
-        position = Position(found.epoch, found.offset)
-        return Event(found.content.event, found.content.data, position)
+
+    async def _rejoin(self) -> None:
+        """Once for each gap, even if whoever waits for it is cancelled and comes again."""
+        if self._rejoining is None:
+            self._rejoining = asyncio.create_task(layer_home().arun(self._subscribe))
+        try:
+            await asyncio.shield(self._rejoining)
+        finally:
+            if self._rejoining is not None and self._rejoining.done():
+                self._rejoining = None
 
     # The hub's side (layers.stream.Outlet) -------------------------------------------------------
 

@@ -119,7 +119,7 @@ class Runner:
         handler = self.handler
         try:
             value = handler.decode(delivery.data)
-        except (msgspec.MsgspecError, ValueError) as error:
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             logger.error("%s cannot take message %s: %s", handler, delivery.id, error)
             await self._settle(delivery, dead=True, reason=f"It does not fit: {error}")
             return

@@ -101,6 +101,13 @@ class LocalQueues(Queues):
         )
         return (await self._ask(question, queue_wire.Held)).held
 
+    async def release(self, delivery: Delivery) -> bool:
+        channel = check_channel(delivery.channel)
+        question = queue_wire.Nack(
+            self._asking().next_id(), channel, delivery.receipt, 0.0, False, "", False
+        )
+        return (await self._ask(question, queue_wire.Held)).held
+
     async def extend(self, delivery: Delivery, seconds: float) -> bool:
         check_lease(seconds)
         channel = check_channel(delivery.channel)

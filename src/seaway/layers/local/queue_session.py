@@ -106,10 +106,13 @@ def nack(session: Session, request: queue_wire.Nack) -> None:
         check_seconds(request.delay, "delay")
     except ValueError as error:
         raise ProtocolError(str(error)) from error
-    held = session.desk.store.nack(
-        request.channel, request.receipt,
-        delay=request.delay, dead=request.dead, reason=request.reason,
-    )  # fmt: skip
+    if request.counted:
+        held = session.desk.store.nack(
+            request.channel, request.receipt,
+            delay=request.delay, dead=request.dead, reason=request.reason,
+        )  # fmt: skip
+    else:
+        held = session.desk.store.release(request.channel, [request.receipt]) > 0
     session.desk.stir(request.channel)
     session.answer(queue_wire.Held(request.id, held), remember=True)
 

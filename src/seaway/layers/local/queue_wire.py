@@ -55,7 +55,7 @@ class Ack(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=43):
 
 
 class Nack(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=44):
-    """Answer: `Held`."""
+    """``counted`` False: as if it had not been handed out. Answer: `Held`."""
 
     id: int
     channel: str
@@ -63,6 +63,7 @@ class Nack(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=44):
     delay: float
     dead: bool
     reason: str
+    counted: bool = True
 
 
 class Extend(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=45):

@@ -328,6 +328,15 @@ class PostgresQueues(PostgresChannels):
         )
         return truth(answer.get_value(0, 0))
 
+    async def release(self, delivery: Delivery) -> bool:
+        channel = check_channel(delivery.channel)
+        self._check_open()
+        held = _held(delivery)
+        if held is None:
+            return False
+        answer = await self._hands.ask(statements.RELEASE, channel, *held)
+        return truth(answer.get_value(0, 0))
+
     async def extend(self, delivery: Delivery, seconds: float) -> bool:
         check_lease(seconds)
         channel = check_channel(delivery.channel)

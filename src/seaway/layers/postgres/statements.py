@@ -67,6 +67,7 @@ SEND = Statement(
 )  # fmt: skip
 RECEIVE = Statement("receive", (T.TEXT, T.UUID, T.BOOL, T.BIG, T.DOUBLE, T.INT))
 TAKE_BACK = Statement("take_back", (T.TEXT, T.UUID))
+RELEASE = Statement("release", (T.TEXT, T.BIG, T.UUID))
 ACK = Statement("ack", (T.TEXT, T.BIGS, T.UUIDS))
 NACK = Statement("nack", (T.TEXT, T.BIG, T.UUID, T.DOUBLE, T.BOOL, T.TEXT))
 EXTEND = Statement("extend", (T.TEXT, T.BIG, T.UUID, T.DOUBLE))

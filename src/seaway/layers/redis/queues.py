@@ -170,7 +170,7 @@ class RedisQueues(Queues):
 
     async def _give_back(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
-            await self._run("nack", delivery.channel, *_names(delivery), b"0", b"uncounted", b"")
+            await self.release(delivery)
 
     async def ack(self, delivery: Delivery) -> bool:
         return bool(await self._run("ack", delivery.channel, *_names(delivery)))
@@ -184,6 +184,10 @@ class RedisQueues(Queues):
         return bool(
             await self._run("nack", delivery.channel, *_names(delivery), _millis(delay), what, line)
         )
+
+    async def release(self, delivery: Delivery) -> bool:
+        parts = (*_names(delivery), b"0", b"uncounted", b"")
+        return bool(await self._run("nack", delivery.channel, *parts))
 
     async def extend(self, delivery: Delivery, seconds: float) -> bool:
         check_lease(seconds)

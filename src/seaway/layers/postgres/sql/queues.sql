@@ -256,6 +256,21 @@ BEGIN
     END IF;
 END $$;
 
+-- The same for one message of several, and whether it was still held.
+CREATE OR REPLACE FUNCTION {schema}.release(_channel text, _id bigint, _receipt uuid)
+RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE {schema}.messages
+    SET state = 0, attempts = attempts - 1, due = '-infinity', until = NULL, receipt = NULL
+    WHERE id = _id AND channel = _channel AND state = 3 AND receipt = _receipt
+      AND until > clock_timestamp();
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    PERFORM {schema}.tell_channel(_channel);
+    RETURN true;
+END $$;
+
 -- Whether each was still held by whom its receipt names, and is gone now.
 CREATE OR REPLACE FUNCTION {schema}.ack(_channel text, _ids bigint[], _receipts uuid[])
 RETURNS TABLE (done boolean) LANGUAGE plpgsql AS $$
