@@ -109,14 +109,15 @@ def submit(job: Callable[[], object], box: Mailbox) -> None:
         box.hand(job, threads().submit)
 
 
-def lease() -> Lease | None:
+def lease(loop: asyncio.AbstractEventLoop | None = None) -> Lease | None:
     """A thread for the synchronous code of one asynchronous request, see `seaway.pool.lease`.
 
+    :param loop: the running loop, if the caller has it at hand.
     None under `thread_sensitive`: there asgiref's own thread serves everybody.
     """
     if is_thread_sensitive():
         return None
-    return Lease(threads(), asyncio.get_running_loop())
+    return Lease(threads(), loop or asyncio.get_running_loop())
 
 
 def hold() -> Hold | None:
