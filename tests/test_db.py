@@ -72,15 +72,20 @@ async def test_a_connection_inside_a_transaction_stays_open(
         stack.push(atomic)
 
     @db.database_sync_to_async
-    def raw() -> Any:
-        return mine["default"].connection
+    def ask() -> Any:
+        with mine["default"].cursor() as cursor:
+            return cursor.execute("SELECT 1").fetchone()[0]
+
+    @sync_to_async
+    def is_open() -> bool:
+        return mine["default"].connection is not None
 
     stack = contextlib.ExitStack()
     await sync_to_async(begin)()
-    opened = await raw()
-    assert opened is not None
+    assert await ask() == 1
     await db.aclose_old_connections()
-    assert await raw() is opened
+    assert await ask() == 1  # a closed one says so now
     await sync_to_async(stack.close)()
+    assert await is_open()
     await db.aclose_old_connections()
-    assert await raw() is None
+    assert not await is_open()
