@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.core.signals import setting_changed
-from django.db import close_old_connections, connections
+from django.db import connections
 
 from seaway.conf import seaway_settings
 from seaway.pool import tidying
@@ -25,7 +25,7 @@ from seaway.pool.lease import Lease, leased, use_loop
 from seaway.pool.leaving import Leaving
 from seaway.pool.mailbox import Mailbox, mailbox
 from seaway.pool.threads import Hold, Threads
-from seaway.pool.tidying import begin_connections, tidy_connections
+from seaway.pool.tidying import begin_connections, close_idle_connections, tidy_connections
 
 __all__ = [
     "Hold",
@@ -33,6 +33,7 @@ __all__ = [
     "Leaving",
     "Mailbox",
     "begin_connections",
+    "close_idle_connections",
     "close_threads",
     "hold",
     "is_thread_sensitive",
@@ -136,7 +137,7 @@ async def refresh_connections() -> None:
     now = time.monotonic()
     if now - _State.looked_at >= TRUST_SECONDS:
         _State.looked_at = now
-        await sync_to_async(close_old_connections, thread_sensitive=True)()
+        await sync_to_async(close_idle_connections, thread_sensitive=True)()
 
 
 @contextlib.contextmanager
