@@ -16,6 +16,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 STAMPS := $(VENV)/stamps
 CLIENT := clients/javascript
+WIRE   := tests/wire/node
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint docs bench soak clean
@@ -43,14 +44,14 @@ docs: $(STAMPS)/docs ## build the documentation into docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -n -b html docs docs/_build/html
 	@echo "==> Open docs/_build/html/index.html"
 
-bench: $(STAMPS)/bench ## measure, beside other servers (ONLY=fanout, memory or echo)
+bench: $(STAMPS)/bench ## measure, beside other servers (ONLY=fanout, memory, echo, engines …)
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 soak: $(STAMPS)/test ## faults under load, everything counted (KIND=reload, or ENGINE=redis SECONDS=60)
 	$(BIN)/python -m soak --kind $(KIND) --seconds $(SECONDS) $(if $(ENGINE),--engine $(ENGINE)) $(ARGS)
 
 clean: ## remove what the other verbs made
-	rm -rf $(VENV) docs/_build build dist benchmarks/build $(CLIENT)/node_modules \
+	rm -rf $(VENV) docs/_build build dist benchmarks/build $(CLIENT)/node_modules $(WIRE)/node_modules \
 		.pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -f examples/seatmap/db.sqlite3* examples/seatmap/tickets.txt*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -77,13 +78,18 @@ $(STAMPS)/tasks $(STAMPS)/test $(STAMPS)/lint $(STAMPS)/docs $(STAMPS)/bench: \
 	@$(PIP) install --editable '.[$(@F)]'
 	@touch $@ $(if $(filter test,$(@F)),$(STAMPS)/tasks)
 
-# What the JavaScript client is tested with; the client itself needs nothing but a browser.
+# What the JavaScript client is tested with (the client itself needs nothing but a browser), and the
+# clients of the program in another language that proves docs/reference/layer-wire.md.
 
 .PHONY: node-modules
 node-modules:
-	@if ! [ -f $(CLIENT)/package-lock.json ]; then :; \
-	elif ! command -v npm >/dev/null; then \
-		echo "==> Node.js and npm are not installed: tests that need them will be skipped"; \
-	elif [ $(CLIENT)/node_modules/.package-lock.json -nt $(CLIENT)/package-lock.json ]; then :; \
-	else echo "==> Installing what the JavaScript client is tested with" \
-		&& cd $(CLIENT) && npm ci --no-audit --no-fund; fi
+	@if ! command -v npm >/dev/null; then \
+		echo "==> Node.js and npm are not installed: tests that need them will be skipped"; exit; \
+	fi; \
+	for project in $(CLIENT) $(WIRE); do \
+		if [ -f $$project/package-lock.json ] && \
+			! [ $$project/node_modules/.package-lock.json -nt $$project/package-lock.json ]; then \
+			echo "==> Installing what is tested in $$project" && \
+			(cd $$project && npm ci --no-audit --no-fund) || exit 1; \
+		fi; \
+	done

@@ -12,7 +12,7 @@ import resource
 import signal
 import sys
 
-from benchmarks import django, echo, fanout, http, memory
+from benchmarks import django, echo, engines, fanout, http, memory
 from benchmarks.procs import BenchmarkError, build
 from benchmarks.report import fail, finish, machine, say
 
@@ -22,6 +22,7 @@ BENCHMARKS = {
     "echo": echo.measure,
     "http": http.measure,
     "django": django.measure,
+    "engines": engines.measure,
 }
 #: File descriptors that server and load each need, with room.
 DESCRIPTORS = max(8192, memory.CONNECTIONS + 1024)
@@ -56,7 +57,10 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each (default: 5)")
     parser.add_argument(
-        "--contestants", default="", metavar="A,B", help="only these servers (results not kept)"
+        "--contestants",
+        default="",
+        metavar="A,B",
+        help="only these servers, or engines (results not kept)",
     )
     options = parser.parse_args()
     if options.only not in {None, *BENCHMARKS}:

@@ -124,9 +124,14 @@ def _prepare(core: int) -> Callable[[], None]:
 
     def prepare() -> None:
         os.sched_setaffinity(0, {core})
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        die_with_parent()
 
     return prepare
+
+
+def die_with_parent() -> None:
+    """For ``preexec_fn``: end when the process that starts us does (Linux's prctl)."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Server:

@@ -16,7 +16,7 @@ import sys
 import msgspec
 
 from soak import engine
-from soak.engines import DRIVERS
+from soak.drivers import ENGINES
 from soak.reload import FAULTS, Reload, Settings
 
 KINDS = ("reload",)
@@ -50,6 +50,7 @@ def _soak_engine(options: argparse.Namespace) -> int:
         rate=options.rate,
         tasks=options.tasks,
         pause=options.pause,
+        calm=options.calm,
     )
     figures = asyncio.run(engine.EngineSoak(settings).run())
     sys.stdout.write(msgspec.json.encode(figures).decode() + "\n")
@@ -60,10 +61,11 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m soak", description=__doc__)
     add = parser.add_argument
     add("--kind", choices=KINDS, default=os.environ.get("KIND") or "reload")
-    add("--engine", choices=DRIVERS, default=os.environ.get("ENGINE") or None)
+    add("--engine", choices=ENGINES, default=os.environ.get("ENGINE") or None)
     add("--rate", type=float, default=240.0, help="--engine: events a second")
     add("--tasks", type=float, default=100.0, help="--engine: messages a second to a queue")
     add("--pause", type=float, default=20.0, help="--engine: seconds that it is stopped for")
+    add("--calm", type=float, default=3.0, help="--engine: seconds from a fault to the next")
     add("--seconds", type=float, default=float(os.environ.get("SECONDS") or 30))
     add("--subscribers", type=int, default=500, help="WebSocket clients that follow one topic")
     add("--requests", type=float, default=200.0, help="HTTP requests a second")

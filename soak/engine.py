@@ -1,8 +1,8 @@
 """An engine under faults: publishers, subscribers and workers, while it is killed and stopped.
 
 What lives here: the course of the soak and its figures.
-What must not: what is done to one engine (`engines`), or how a subscriber's account is read
-(`segments`).
+What must not: what is done to one engine (`drivers`) and to the processes around it (`harm`), or
+how a subscriber's account is read (`segments`).
 
 Counted is what clients see: WebSocket subscribers of a real server with two workers, which reach
 the engine as any project's would; publishers and task workers are processes of their own.
@@ -12,39 +12,32 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from seaway.conf import place
-from soak.engines import DRIVERS, Driver
+from soak.drivers import make_driver
+from soak.drivers.base import Driver
 from soak.follower import Follower, cancel_all
-from soak.processes import Child
+from soak.harm import Harm
 from soak.segments import Ledger
 from soak.server import SoakServer
 
 TOPICS = ("feed/0", "feed/1", "feed/2", "feed/3")
-BURST = 10_000
-#: Seconds between the end of one fault and the next, during which all is well for a while.
-CALM = 3.0
 #: Seconds for the last events and messages to arrive.
 _LAST = 90.0
-#: Numbers of a publisher's life: no two share one.
-_LIFE = 10**9
-
 #: What must be 0.
-FAULTS = ("lost_silently", "duplicated", "reordered", "tasks_lost")
+FAULTS = ("lost_silently", "duplicated", "reordered", "tasks_lost", "members_wrong")
 
 Figures = dict[str, int | float]
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """``rate`` is events a second of all publishers, ``pause`` the seconds of a SIGSTOP."""
+    """``rate`` is events a second of all publishers, ``pause`` the seconds of a SIGSTOP, ``calm``
+    those between the end of one fault and the next, and of a cut network."""
 
     engine: str = "local"
     seconds: float = 60.0
@@ -52,6 +45,7 @@ class Settings:
     rate: float = 240.0
     tasks: float = 100.0
     pause: float = 20.0
+    calm: float = 3.0
 
 
 class EngineSoak:
@@ -65,47 +59,44 @@ class EngineSoak:
         self._unconfirmed: Counter[str] = Counter()
         self._faults: Counter[str] = Counter()
         self._followers: list[tuple[str, Follower]] = []
-        self._lives = 0
+        self._visits: Counter[str] = Counter()
+        self._told_full = 0
 
     async def run(self) -> Figures:
         with tempfile.TemporaryDirectory(prefix="soak") as folder:
-            driver = DRIVERS[self._settings.engine](Path(folder), self._settings.pause)
-            await driver.start()
             os.environ["SOAK_FOLDER"] = folder
-            os.environ["SOAK_LAYER"] = driver.url
             os.environ["DJANGO_SETTINGS_MODULE"] = "soak.project.settings"
+            driver = make_driver(self._settings.engine, Path(folder), self._settings.pause)
             server = SoakServer(Path(folder), "--workers=2", "--reconnect-window=1")
             try:
+                await driver.start()
+                os.environ["SOAK_LAYER"] = driver.server_url
                 await server.start()
                 await self._load(server, driver)
             finally:
                 await server.stop()
                 await driver.stop()
-            for line in [line for line in server.log if "Traceback" in line][:5]:
-                _say(f"log: {line}")
+            for line in _troubles(server.log):
+                _say(f"server: {line}")
         return self._figures()
 
     # The course ----------------------------------------------------------------------------------
 
     async def _load(self, server: SoakServer, driver: Driver) -> None:
+        settings = self._settings
         follows = await self._follow(server.port)
         _say(f"{len(follows)} subscribers have joined")
-        publishers = [self._publisher(driver) for _ in range(2)]
-        workers = [
-            Child("soak.taker", driver.url, "--place", place(), on_line=self._heard)
-            for _ in range(2)
-        ]
-        for child in (*publishers, *workers):
-            await child.start()
+        harm = Harm(driver, TOPICS, settings.rate, settings.tasks, settings.calm, self._heard)
         try:
-            await self._disturb(driver, publishers, workers)
-            for child in publishers:
-                await child.kill()
+            await harm.start()
+            await self._disturb(harm)
+            await harm.stop_publishing()
             await self._wait_for_the_last()
         finally:
-            for child in (*publishers, *workers):
-                await child.kill()
+            await harm.stop()
             await cancel_all(follows)
+            for line in harm.troubles[:10]:
+                _say(f"process: {line}")
 
     async def _follow(self, port: int) -> list[asyncio.Task[None]]:
         tasks = []
@@ -120,51 +111,21 @@ class EngineSoak:
             await asyncio.wait_for(follower.joined.wait(), _LAST)
         return tasks
 
-    def _publisher(self, driver: Driver, *more: str) -> Child:
-        self._lives += 1
-        return Child(
-            "soak.publisher",
-            *(driver.url, "--place", place()),
-            *("--topics", ",".join(TOPICS), "--first", str(self._lives * _LIFE)),
-            *("--rate", str(self._settings.rate / 2), "--tasks", str(self._settings.tasks / 2)),
-            *more,
-            on_line=self._heard,
-        )
-
-    async def _disturb(self, driver: Driver, publishers: list[Child], workers: list[Child]) -> None:
+    async def _disturb(self, harm: Harm) -> None:
         """One fault after the other, the engine's own and ours, until the time is up."""
-
-        async def kill_a_publisher() -> None:
-            victim = random.randrange(len(publishers))
-            await publishers[victim].kill()
-            publishers[victim] = self._publisher(driver)
-            await publishers[victim].start()
-
-        async def kill_a_worker() -> None:
-            victim = random.choice(workers)
-            await victim.kill()
-            await victim.start()
-
-        async def burst() -> None:
-            child = self._publisher(driver, "--burst", str(BURST))
-            await child.start()
-            await child.end()
-
-        faults: dict[str, Callable[[], Awaitable[None]]] = {
-            "kill_worker": kill_a_worker,
-            "kill_publisher": kill_a_publisher,
-            **{f"engine_{name}": fault for name, fault in driver.faults.items()},
-            "burst": burst,
-        }
+        faults = harm.faults()
         loop = asyncio.get_running_loop()
         until = loop.time() + self._settings.seconds
-        await asyncio.sleep(min(CALM, self._settings.seconds / 4))
+        await asyncio.sleep(self._settings.calm)
         while loop.time() < until:
             for name, fault in faults.items():
+                before = sum(self._unconfirmed.values())
                 await fault()
                 self._faults[name] += 1
+                if name == "engine_full":
+                    self._told_full += sum(self._unconfirmed.values()) - before
                 _say(f"{name}: {sum(f.seen.deliveries for _, f in self._followers):,} deliveries")
-                await asyncio.sleep(CALM)
+                await asyncio.sleep(self._settings.calm)
                 if loop.time() >= until and all(self._faults[each] for each in faults):
                     return
 
@@ -177,6 +138,11 @@ class EngineSoak:
             self._sent.add(int(rest))
         elif kind == "D":
             self._done[int(rest)] += 1
+        elif kind == "V":
+            for name, count in zip(
+                ("joins", "holes", "repeats", "wrong"), rest.split(), strict=True
+            ):
+                self._visits[name] += int(count)
         else:
             self._unconfirmed[rest[:100]] += 1
 
@@ -207,8 +173,8 @@ class EngineSoak:
         conflicts = sum(ledger.conflicts for ledger in self._ledgers.values())
         return {
             "deliveries": sum(one.deliveries for one in seen),
-            "lost_silently": lost + conflicts,
-            "duplicated": sum(one.duplicated for one in seen),
+            "lost_silently": lost + conflicts + self._visits["holes"],
+            "duplicated": sum(one.duplicated for one in seen) + self._visits["repeats"],
             "reordered": sum(one.reordered for one in seen),
             "gaps_told": sum(one.gaps for one in seen),
             "faults": sum(self._faults.values()),
@@ -219,8 +185,17 @@ class EngineSoak:
             "tasks_sent": len(self._sent),
             "tasks_lost": len(self._sent - self._done.keys()),
             "tasks_repeated": sum(count - 1 for count in self._done.values()),
+            "members_wrong": self._visits["wrong"],
+            "visits": self._visits["joins"],
+            "told_full": self._told_full,
             "reconnects": sum(one.connects - 1 for _, one in self._followers),
         }
+
+
+def _troubles(log: list[str]) -> list[str]:
+    """The first traceback of a log, and the line before it that says what failed."""
+    at = next((at for at, line in enumerate(log) if line.startswith("Traceback")), None)
+    return [] if at is None else log[max(0, at - 1) : at + 40]
 
 
 def _say(text: str) -> None:

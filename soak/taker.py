@@ -3,7 +3,8 @@
 What lives here: the process. What must not: counting; its reader does.
 
 A line ``D number`` is written before the message is acknowledged, as a worker's effect is: after a
-kill -9 a number may come twice, and none may be missing.
+kill -9 a number may come twice, and none may be missing. With ``--hold`` it does nothing with its
+messages, and writes ``H`` when it has so many.
 """
 
 from __future__ import annotations
@@ -34,9 +35,26 @@ async def _handle(layer: Layer, delivery: Delivery) -> None:
         """Its lease will bring it back."""
 
 
-async def _main(url: str, place: str) -> None:
-    layer = make_layer(url, namespace="soak", place=place)
+async def _hold(layer: Layer, count: int) -> None:
+    held = 0
+    while held < count:
+        try:
+            found = await layer.receive(
+                CHANNEL, limit=count - held, wait=1.0, lease=LEASE, tries=1000
+            )
+        except LayerError:
+            await asyncio.sleep(0.2)
+            continue
+        held += len(found)
+    os.write(1, b"H\n")
+    await asyncio.Event().wait()
+
+
+async def _main(options: argparse.Namespace) -> None:
+    layer = make_layer(options.url, namespace="soak", place=options.place)
     await layer.start(_Deaf())
+    if options.hold:
+        await _hold(layer, options.hold)
     held: set[asyncio.Task[None]] = set()
     while True:
         if len(held) >= HELD:
@@ -59,8 +77,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m soak.taker")
     parser.add_argument("url")
     parser.add_argument("--place", required=True, help="as seaway.conf.place() gives it")
-    options = parser.parse_args()
-    asyncio.run(_main(options.url, options.place))
+    parser.add_argument("--hold", type=int, default=0, help="take so many, and do nothing")
+    asyncio.run(_main(parser.parse_args()))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ FLOORS = [
     {"pool"},
     {"http"},
     {"origin", "db", "middleware"},
-    {"sessions"},
+    {"sessions", "channel_sessions"},
     {"auth"},
     {"consumers"},
     {"routing", "security", "consumer", "generic"},

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-def wait_for(condition: Callable[[], Any], what: str, patience: float = 20.0) -> Any:
+def wait_for(condition: Callable[[], Any], what: str, patience: float = 60.0) -> Any:
     """Poll until the condition is true and return what it returned.
 
     :param patience: seconds that it may take; far more than it needs.
@@ -24,7 +24,7 @@ def wait_for(condition: Callable[[], Any], what: str, patience: float = 20.0) ->
     raise AssertionError(f"{what} did not happen within {patience} s.")
 
 
-async def until(condition: Callable[[], bool], patience: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], patience: float = 60.0) -> None:
     """Let the loop run until the condition is true."""
     async with asyncio.timeout(patience):
         while not condition():  # noqa: ASYNC110  the condition is what others can see

@@ -18,7 +18,7 @@ from tests.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2] / "examples" / "seatmap"
 #: Seconds that anything may take before a test gives up; far more than it needs.
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Project:

@@ -40,6 +40,8 @@ RUN = """
 import ast, asyncio, inspect, json, sys
 import django
 django.setup(set_prefix=False)
+from seaway.testing import ApplicationCommunicator
+ApplicationCommunicator.patience = 20.0  # the machine may be busy with other tests
 namespace = {"__name__": "samples"}
 for where, text in json.load(sys.stdin):
     code = compile(text, where, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)

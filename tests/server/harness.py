@@ -25,7 +25,7 @@ from seaway.server.config import ServerConfig
 from seaway.server.run import Runner
 
 #: Seconds after which a condition counts as never met. Generous: the machine may be busy.
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 def wait_until(condition: Callable[[], Any], what: str = "the condition") -> Any:

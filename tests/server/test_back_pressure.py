@@ -174,5 +174,6 @@ def test_the_application_itself_is_suspended(loop: str) -> None:
 
         wait_until(suspended, "the suspension")
         assert len(sent) < 400
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, MIB)
         assert len(client.receive_all()) > 400 * 65536
         assert len(sent) == 400

@@ -26,7 +26,7 @@ from seaway.tasks.framework import (
     task_finished,
     task_started,
 )
-from seaway.tasks.queues import task_sources
+from seaway.tasks.sources import task_sources
 from seaway.workers.runner import Runner
 from tests.tasks import tasks
 from tests.waiting import until

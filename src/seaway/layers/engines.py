@@ -79,10 +79,18 @@ def _redis(url: SplitResult, namespace: str, place: str) -> Layer:
     return RedisLayer(parse(url), namespace)
 
 
+def _nats(url: SplitResult, namespace: str, place: str) -> Layer:
+    from seaway.layers.nats.address import parse
+    from seaway.layers.nats.layer import NatsLayer
+
+    return NatsLayer(parse(url), namespace)
+
+
 _ENGINES: dict[str, Callable[[SplitResult, str, str], Layer]] = {
     "django": _django,
     "memory": _memory,
     "local": _local,
+    "nats": _nats,
     "postgres": _postgres,
     "postgresql": _postgres,
     "redis": _redis,
@@ -94,6 +102,7 @@ _ENGINES: dict[str, Callable[[SplitResult, str, str], Layer]] = {
     "rediss+sentinel": _redis,
     "redis+cluster": _redis,
     "rediss+cluster": _redis,
+    "tls": _nats,
 }
 
 
@@ -104,7 +113,8 @@ def make_layer(url: str, *, namespace: str, place: str) -> Layer:
         ``local:///directory`` (the same, its socket below that directory); with ``?durable=1`` or
         ``?durable=full`` the broker's queues and history outlive it; or
         ``postgres://user:password@host/database``; or one of the Redis engine's
-        (`seaway.layers.redis.address`).
+        (`seaway.layers.redis.address`), or ``nats://`` and ``tls://``
+        (`seaway.layers.nats.address`).
     :param namespace: keeps projects apart that share an engine over the network.
     :param place: keeps projects apart that share this machine.
     :raises ConfigurationError: nothing is known under this address; says what is.

@@ -181,8 +181,13 @@ class Following:
                 continue
             position = Position(stand.epoch, stand.offset)
             if stand.epoch == cursor.epoch and stand.offset > cursor.offset:
-                cursor.id, cursor.known, cursor.restored = stand.id, stand.offset, position
+                cursor.id, cursor.restored = stand.id, position
+                cursor.known = max(cursor.known, stand.offset)
                 self._dirty.add(topic)
+            elif stand.epoch == cursor.epoch and stand.offset < cursor.offset:
+                # An event came with its notification after the question was asked.
+                cursor.id = stand.id
+                self._tell_restored(topic, Position(cursor.epoch, cursor.offset))
             else:
                 self._cursors[topic] = stand
                 self._tell_restored(topic, position)
@@ -277,7 +282,11 @@ class Following:
         known = {topic: cursor.known for topic, cursor in asked.values()}
         self._deliver(answer, asked)
         for topic, cursor in asked.values():
-            if self._cursors.get(topic) is cursor and topic not in self._dirty:
+            if self._cursors.get(topic) is not cursor:
+                continue
+            if cursor.offset >= cursor.known:
+                self._dirty.discard(topic)  # what was heard of meanwhile was in the answer, too
+            if topic not in self._dirty:
                 self._level(topic, cursor, known[topic])
         self._read_news()
 

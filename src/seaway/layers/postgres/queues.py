@@ -16,19 +16,18 @@ import math
 import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from psycopg.pq.abc import PGresult
 
 from seaway.exceptions import ChannelClosed, ChannelFull, LayerUnavailable
 from seaway.layers.postgres import statements
 from seaway.layers.postgres.batches import Batches
+from seaway.layers.postgres.channels import PostgresChannels
 from seaway.layers.postgres.following import Following
-from seaway.layers.postgres.line import Line
 from seaway.layers.postgres.values import double, number, text, truth
 from seaway.layers.queue_checks import (
     check_channel,
-    check_count,
     check_lease,
     check_receive,
     check_seconds,
@@ -39,10 +38,7 @@ from seaway.layers.queues import (
     CAPACITY,
     LEASE,
     TRIES,
-    DeadLetter,
     Delivery,
-    Queues,
-    QueueState,
 )
 
 R = TypeVar("R")
@@ -95,11 +91,10 @@ class _Place:
         self.count = 0
 
 
-class PostgresQueues(Queues):
+class PostgresQueues(PostgresChannels):
     """Channels. What a layer mixes in: see `open_queues`."""
 
     max_data: int
-    _hands: Line
     _following: Following
 
     def open_queues(self) -> None:
@@ -352,47 +347,6 @@ class PostgresQueues(Queues):
         answer = await self._hands.ask(statements.EXTEND, channel, *held, min(seconds, 1e9))
         return truth(answer.get_value(0, 0))
 
-    # Channels ------------------------------------------------------------------------------------
-
-    async def close_channel(self, channel: str) -> None:
-        await self._asked(statements.SET_CLOSED, check_channel(channel), True)
-
-    async def open_channel(self, channel: str) -> None:
-        await self._asked(statements.SET_CLOSED, check_channel(channel), False)
-
-    async def channels(self) -> Sequence[str]:
-        answer = await self._asked(statements.CHANNEL_NAMES)
-        return [text(answer.get_value(row, 0)) for row in range(answer.ntuples)]
-
-    async def queue_state(self, channel: str) -> QueueState:
-        answer = await self._asked(statements.QUEUE_STATE, check_channel(channel))
-        waiting, delayed, held, dead = (number(answer.get_value(0, column)) for column in range(4))
-        return QueueState(waiting, delayed, held, dead, truth(answer.get_value(0, 4)))
-
-    async def purge(self, channel: str) -> int:
-        return _count(await self._asked(statements.PURGE, check_channel(channel)))
-
-    async def dead_letters(self, channel: str, limit: int = 100) -> Sequence[DeadLetter]:
-        check_count(limit, "limit")
-        answer = await self._asked(
-            statements.DEAD_LETTERS, check_channel(channel), min(limit, 2**31)
-        )
-        return [_dead_letter(answer, row) for row in range(answer.ntuples)]
-
-    async def replay(self, channel: str, ids: Sequence[str] | None = None) -> int:
-        return _count(await self._asked(statements.REPLAY, check_channel(channel), ids))
-
-    async def discard(self, channel: str, ids: Sequence[str] | None = None) -> int:
-        return _count(await self._asked(statements.DISCARD, check_channel(channel), ids))
-
-    async def _asked(self, statement: statements.Statement, *values: Any) -> PGresult:
-        self._check_open()
-        return await self._hands.ask(statement, *values)
-
-    def _check_open(self) -> None:
-        if not getattr(self, "_open", False):
-            raise LayerUnavailable("The layer is closed.")
-
 
 async def _news(place: _Place, longest: float, nap: float | None) -> None:
     """Wait for news of a channel, or until time alone may have changed something there."""
@@ -412,17 +366,6 @@ def _delivery(channel: str, receipt: bytes, answer: PGresult, row: int) -> Deliv
     )
 
 
-def _dead_letter(answer: PGresult, row: int) -> DeadLetter:
-    value = answer.get_value
-    return DeadLetter(
-        id=text(value(row, 0)),
-        data=value(row, 1) or b"",
-        attempts=number(value(row, 2)),
-        reason=text(value(row, 3)),
-        died_at=double(value(row, 4)) or 0.0,
-    )
-
-
 def _held(delivery: Delivery) -> _Held | None:
     """What a receipt names; None for one that this engine did not make."""
     number_, _, receipt = delivery.receipt.partition(".")
@@ -431,7 +374,3 @@ def _held(delivery: Delivery) -> _Held | None:
     except ValueError:
         return None
     return held if len(held.receipt) == 16 and 0 < held.number < 2**63 else None
-
-
-def _count(answer: PGresult) -> int:
-    return number(answer.get_value(0, 0))

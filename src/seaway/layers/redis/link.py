@@ -43,16 +43,15 @@ class LinkOwner(Protocol):
 class Link(asyncio.Protocol):
     """A connection from its making to its end."""
 
-    __slots__ = ("_confirms", "_owner", "_reader", "_transport", "heard", "trouble", "unanswered")
+    __slots__ = ("_owner", "_reader", "_transport", "heard", "trouble", "unanswered")
 
     def __init__(self, owner: LinkOwner) -> None:
         self._owner = owner
         self._reader = Reader(notEnoughData=_NOTHING)
         self._transport: asyncio.Transport | None = None
-        #: In the order of their commands. A subscription's is called with its confirmation.
-        self.unanswered: deque[Answered] = deque()
-        #: (place in the count of commands, confirmed kind, channel) of subscriptions under way.
-        self._confirms: dict[int, tuple[bytes, bytes]] = {}
+        #: In the order of their commands, each with the (kind, channel) of the confirmation that
+        #: takes the place of its answer, if one does.
+        self.unanswered: deque[tuple[Answered, tuple[bytes, bytes] | None]] = deque()
         self.heard = 0
         self.trouble = "the server hung up"
 
@@ -64,19 +63,22 @@ class Link(asyncio.Protocol):
 
     def ask(self, answered: Answered, *parts: bytes) -> None:
         """Write a command; ``answered`` is called when its answer is read."""
-        self.unanswered.append(answered)
-        if self._transport is not None:
-            self._transport.write(_pack(parts))
+        self._ask(answered, parts, None)
 
     def subscribe(self, answered: Answered, channel: bytes) -> None:
         """Subscribe to a shard channel."""
-        self._confirms[id(answered)] = (b"ssubscribe", channel)
-        self.ask(answered, b"SSUBSCRIBE", channel)
+        self._ask(answered, (b"SSUBSCRIBE", channel), (b"ssubscribe", channel))
 
     def unsubscribe(self, answered: Answered, channel: bytes) -> None:
         """Undo that."""
-        self._confirms[id(answered)] = (b"sunsubscribe", channel)
-        self.ask(answered, b"SUNSUBSCRIBE", channel)
+        self._ask(answered, (b"SUNSUBSCRIBE", channel), (b"sunsubscribe", channel))
+
+    def _ask(
+        self, answered: Answered, parts: tuple[bytes, ...], confirmed: tuple[bytes, bytes] | None
+    ) -> None:
+        self.unanswered.append((answered, confirmed))
+        if self._transport is not None:
+            self._transport.write(_pack(parts))
 
     def abort(self, trouble: str) -> None:
         """Hang up; `LinkOwner.lost` is called soon."""
@@ -119,9 +121,7 @@ class Link(asyncio.Protocol):
                     else:
                         self._confirmed(reply)
                 elif self.unanswered:
-                    answered = self.unanswered.popleft()
-                    self._confirms.pop(id(answered), None)
-                    answered(reply)
+                    self.unanswered.popleft()[0](reply)
                 else:
                     self.abort("the server answered what it was not asked")
                     return
@@ -130,13 +130,9 @@ class Link(asyncio.Protocol):
 
     def _confirmed(self, push: list[Any]) -> None:
         """A subscription began or ended: as asked for, or by the server itself."""
-        if self.unanswered:
-            expected = self._confirms.get(id(self.unanswered[0]))
-            if expected is not None and expected == (push[0], push[1]):
-                answered = self.unanswered.popleft()
-                del self._confirms[id(answered)]
-                answered(push)
-                return
+        if self.unanswered and self.unanswered[0][1] == (push[0], push[1]):
+            self.unanswered.popleft()[0](push)
+            return
         if push[0] == b"sunsubscribe" and push[1] is not None:
             self._owner.dropped(push[1])
 

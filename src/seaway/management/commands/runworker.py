@@ -18,7 +18,7 @@ from seaway.exceptions import SeawayError
 from seaway.layers import get_channel_layer
 from seaway.layers.base import Layer
 from seaway.routing import get_default_application
-from seaway.tasks.queues import task_sources
+from seaway.tasks.sources import task_sources
 from seaway.worker import Worker as ChannelWorker
 from seaway.workers.runner import Runner
 from seaway.workers.worker import Worker

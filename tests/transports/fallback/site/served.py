@@ -36,7 +36,7 @@ SEAWAY = (
 #: The same over TLS, with a line for each scope (`Site.scopes`).
 SECURE = SEAWAY.replace(":application", ":noted") + " --certfile={directory}/certificate.pem"
 #: Seconds that anything may take before a test gives up; far more than it needs.
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 wait_for = functools.partial(waiting.wait_for, patience=PATIENCE)

@@ -1,0 +1,42 @@
+"""The consumer of the Channels project: only its imports are others."""
+
+import os
+from typing import Any
+
+from seaway.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "benchmarks.projects.consumers_project.settings")
+django_application = get_asgi_application()
+
+# Django has to be set up first (E402).
+from django.urls import path  # noqa: E402
+
+from benchmarks.projects.payload import EVENT  # noqa: E402
+from seaway.generic.websocket import AsyncWebsocketConsumer  # noqa: E402
+from seaway.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+
+GROUP = "bench"
+
+
+class FanoutConsumer(AsyncWebsocketConsumer):
+    async def connect(self) -> None:
+        await self.channel_layer.group_add(GROUP, self.channel_name)
+        await self.accept()
+
+    async def disconnect(self, code: int) -> None:
+        await self.channel_layer.group_discard(GROUP, self.channel_name)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        for _ in range(int(text_data or 0)):
+            await self.channel_layer.group_send(GROUP, {"type": "tick", "text": EVENT})
+
+    async def tick(self, event: dict[str, Any]) -> None:
+        await self.send(text_data=event["text"])
+
+
+application = ProtocolTypeRouter(
+    {
+        "http": django_application,
+        "websocket": URLRouter([path("fanout/", FanoutConsumer.as_asgi())]),
+    }
+)

@@ -1,0 +1,61 @@
+"""The local engine: the embedded broker, durable, started by whoever needs it first.
+
+What lives here: its driver. What must not: the course of a soak.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from seaway.conf import place
+from seaway.layers.local.launch import ensure_broker
+from seaway.layers.local.place import Durable, find_place, lock_of
+from soak.cable import Cable
+from soak.drivers.base import Fault, pause
+
+
+class LocalDriver:
+    """The folder holds the broker's place, and two more in which cables listen for it."""
+
+    def __init__(self, folder: Path, seconds: float) -> None:
+        self.url = f"local://{folder}?durable=1"
+        self.server_url = f"local://{folder / 's'}?durable=1"
+        self.publisher_url = f"local://{folder / 'p'}?durable=1"
+        self.cables: Mapping[str, Sequence[Cable]] = {}
+        self.faults: Mapping[str, Fault] = {"kill": self._kill, "pause": self._pause}
+        self._folder = folder
+        self._seconds = seconds
+
+    async def start(self) -> None:
+        # The namespace that the server's settings and the children's arguments lead to.
+        broker = find_place(place(), self._folder)
+        ensure_broker(broker, durable=Durable.PROCESS)
+        self._broker = broker.socket
+        cables = {}
+        for name in ("server", "publisher"):
+            entrance = find_place(place(), self._folder / name[0])
+            entrance.prepare()
+            cable = Cable(broker.socket)
+            await cable.start(entrance.socket)
+            cables[name] = [cable]
+        self.cables = cables
+
+    async def stop(self) -> None:
+        """It ends by itself, later than we would like to wait."""
+        for [cable] in self.cables.values():
+            await cable.close()
+        with contextlib.suppress(OSError, ValueError):
+            os.kill(self._pid(), signal.SIGTERM)
+
+    def _pid(self) -> int:
+        return int(lock_of(self._broker).read_text())
+
+    async def _kill(self) -> None:
+        os.kill(self._pid(), signal.SIGKILL)
+
+    async def _pause(self) -> None:
+        await pause(self._pid(), self._seconds)
