@@ -134,12 +134,10 @@ class Queues(abc.ABC):
         last try is over, put it among the dead letters. False: as for `ack`, and nothing is done.
         """
 
+    @abc.abstractmethod
     async def release(self, delivery: Delivery) -> bool:
-        """Nobody has looked at it: as `nack`, but it does not count as a delivery.
-
-        An engine that cannot take back the count hands it out again all the same.
-        """
-        return await self.nack(delivery, reason="nobody looked at it")
+        """Nobody has looked at it: to be handed out again at once, and this delivery does not
+        count. False: as for `ack`."""
 
     @abc.abstractmethod
     async def extend(self, delivery: Delivery, seconds: float) -> bool:

@@ -137,7 +137,7 @@ class NatsQueues(NatsSending):
         for task in tasks:
             delivery = None if task.cancelled() or task.exception() else task.result()
             if delivery is not None:
-                await self._settle(delivery, "ready", attempts=delivery.attempt - 1)
+                await self.release(delivery)
 
     # What becomes of a delivery ------------------------------------------------------------------
 
@@ -152,6 +152,10 @@ class NatsQueues(NatsSending):
         check_seconds(delay, "delay")
         state = "dead" if dead else "again"
         return await self._settle(delivery, state, seconds=delay, reason=one_line(reason))
+
+    async def release(self, delivery: Delivery) -> bool:
+        check_channel(delivery.channel)
+        return await self._settle(delivery, "ready", attempts=delivery.attempt - 1)
 
     async def extend(self, delivery: Delivery, seconds: float) -> bool:
         check_channel(delivery.channel)

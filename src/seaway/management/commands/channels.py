@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.template.defaultfilters import pluralize
 
 from seaway.conf import layer_home
 from seaway.exceptions import SeawayError
@@ -33,18 +34,20 @@ class Command(BaseCommand):
         changes = [verb for verb in ("replay", "discard", "purge") if options[verb]]
         if changes and not name:
             raise CommandError(f"--{changes[0]} needs the name of a channel.")
+        if options["limit"] < 1:
+            raise CommandError("--limit has to be at least 1.")
         try:
             if not name:
                 self._list()
             elif options["replay"]:
                 count = layer_home().run(lambda layer: layer.replay(name, ids))
-                self.stdout.write(f"{count:,} dead letters put back.")
+                self.stdout.write(f"{count:,} dead letter{pluralize(count)} put back.")
             elif options["discard"]:
                 count = layer_home().run(lambda layer: layer.discard(name, ids))
-                self.stdout.write(f"{count:,} dead letters removed.")
+                self.stdout.write(f"{count:,} dead letter{pluralize(count)} removed.")
             elif options["purge"]:
                 count = layer_home().run(lambda layer: layer.purge(name))
-                self.stdout.write(f"{count:,} messages removed.")
+                self.stdout.write(f"{count:,} message{pluralize(count)} removed.")
             else:
                 self._show(name, options["limit"])
         except SeawayError as error:

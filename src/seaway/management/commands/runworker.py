@@ -50,6 +50,8 @@ class Command(BaseCommand):
         concurrency = options["concurrency"]
         if concurrency is not None and concurrency < 1:
             raise CommandError("--concurrency has to be at least 1.")
+        if not options["grace"] >= 0:
+            raise CommandError("--grace has to be at least 0.")
 
         def make(layer: Layer) -> Sequence[Runner]:
             return [
