@@ -44,7 +44,7 @@ docs: $(STAMPS)/docs ## build the documentation into docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -n -b html docs docs/_build/html
 	@echo "==> Open docs/_build/html/index.html"
 
-bench: $(STAMPS)/bench ## measure, beside other servers (ONLY=fanout, memory, echo, engines …)
+bench: $(STAMPS)/bench ## measure, beside other servers (ONLY=fanout, group_send, engines …)
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 soak: $(STAMPS)/test ## faults under load, everything counted (KIND=reload, or ENGINE=redis SECONDS=60)

@@ -12,12 +12,13 @@ import resource
 import signal
 import sys
 
-from benchmarks import django, echo, engines, fanout, http, memory
+from benchmarks import django, echo, engines, fanout, group_send, http, memory
 from benchmarks.procs import BenchmarkError, build
 from benchmarks.report import fail, finish, machine, say
 
 BENCHMARKS = {
     "fanout": fanout.measure,
+    "group_send": group_send.measure,
     "memory": memory.measure,
     "echo": echo.measure,
     "http": http.measure,

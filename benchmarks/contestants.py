@@ -64,21 +64,21 @@ def call(action: str, arguments: str = "{}") -> str:
     )
 
 
-def _seaway(application: str) -> Callable[[int], list[str]]:
+def seaway_command(application: str) -> Callable[[int], list[str]]:
     return lambda port: python(
         *("-m", "seaway.server.cli", "serve", application, "--bind", f"127.0.0.1:{port}"),
         *("--max-connections", "50000"),  # its limit is not what is measured
     )
 
 
-def _uvicorn(application: str) -> Callable[[int], list[str]]:
+def uvicorn_command(application: str) -> Callable[[int], list[str]]:
     return lambda port: python(
         *("-m", "uvicorn", application, "--host", "127.0.0.1", "--port", str(port)),
         *("--no-access-log", "--log-level", "warning"),
     )
 
 
-def _daphne(application: str) -> Callable[[int], list[str]]:
+def daphne_command(application: str) -> Callable[[int], list[str]]:
     return lambda port: python(
         *("-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "-v", "0", application)
     )
@@ -87,7 +87,7 @@ def _daphne(application: str) -> Callable[[int], list[str]]:
 SEAWAY = Contestant(
     "seaway",
     "Seaway",
-    _seaway(f"{PROJECTS}.seaway_project.asgi:application"),
+    seaway_command(f"{PROJECTS}.seaway_project.asgi:application"),
     path="/seaway/",
     trigger=call("burst", '{"count":%d}'),
     subprotocol="seaway.v1",
@@ -106,14 +106,14 @@ WEBSOCKETS = Contestant(
     lambda port: python("-m", f"{PROJECTS}.websockets_server", str(port)),
 )
 CHANNELS_UVICORN = Contestant(
-    "channels_uvicorn", "Channels, uvicorn", _uvicorn(CHANNELS), path="/fanout/"
+    "channels_uvicorn", "Channels, uvicorn", uvicorn_command(CHANNELS), path="/fanout/"
 )
 CHANNELS_DAPHNE = Contestant(
-    "channels_daphne", "Channels, Daphne", _daphne(CHANNELS), path="/fanout/"
+    "channels_daphne", "Channels, Daphne", daphne_command(CHANNELS), path="/fanout/"
 )
-PLAIN_SEAWAY = Contestant("seaway", "Seaway", _seaway(PLAIN))
-PLAIN_UVICORN = Contestant("uvicorn", "uvicorn", _uvicorn(PLAIN))
-PLAIN_DAPHNE = Contestant("daphne", "Daphne", _daphne(PLAIN))
+PLAIN_SEAWAY = Contestant("seaway", "Seaway", seaway_command(PLAIN))
+PLAIN_UVICORN = Contestant("uvicorn", "uvicorn", uvicorn_command(PLAIN))
+PLAIN_DAPHNE = Contestant("daphne", "Daphne", daphne_command(PLAIN))
 
 
 def choose(among: Sequence[Contestant], names: Sequence[str]) -> list[Contestant]:

@@ -62,27 +62,29 @@ def measure(names: Sequence[str], rounds: int) -> Ratios:
     chosen = who.choose(CONTESTANTS, names)
     for _ in range(rounds):
         for contestant in chosen:
-            samples[contestant.name].append(_round(contestant))
+            samples[contestant.name].append(take(contestant))
     for contestant in chosen:
-        _tell(contestant.label, samples[contestant.name])
+        tell(contestant.label, samples[contestant.name])
     return _figures(samples)
 
 
-def _round(contestant: Contestant) -> Sample:
+def take(contestant: Contestant) -> Sample:
+    """One sample, from a server that is started for it."""
     connections = FEWER.get(contestant.name, CONNECTIONS)
     with contestant.serve() as server, explained(server):
         with contestant.load(server, WARM_UP):
             pass
         with contestant.load(server, BASE) as base:
-            before, tasks = _settled(server), _tasks(contestant, base)
+            before, tasks = settled(server), _tasks(contestant, base)
             with contestant.load(server, connections):
-                grown = _settled(server).since(before)
+                grown = settled(server).since(before)
                 more = _tasks(contestant, base) - tasks
     per_connection = Usage(grown.workers / connections, grown.broker / connections)
     return Sample(per_connection, more / connections)
 
 
-def _settled(server: Server) -> Usage:
+def settled(server: Server) -> Usage:
+    """Resident bytes, once what was only needed a moment ago has gone."""
     time.sleep(SETTLE_SECONDS)
     return server.memory()
 
@@ -94,7 +96,8 @@ def _tasks(contestant: Contestant, load: Load) -> int:
     return msgspec.json.decode(load.ask(who.call("tasks")), type=Reply).data
 
 
-def _tell(label: str, taken: Sequence[Sample]) -> None:
+def tell(label: str, taken: Sequence[Sample]) -> None:
+    """A line about one contestant."""
     bytes_held = [one.memory.total for one in taken]
     say(
         f"    {label:30} {middle(bytes_held):9,.0f} bytes ({spread(bytes_held)}), of these "

@@ -59,6 +59,13 @@ class EchoRun(msgspec.Struct, frozen=True):
     cpu: float
 
 
+class CloseRun(msgspec.Struct, frozen=True):
+    """What the load saw of its own end. Seconds."""
+
+    closed: int
+    elapsed: float
+
+
 class HttpRun(msgspec.Struct, frozen=True):
     """What the load saw of one round of requests. Seconds; `mean` and `slowest` are latencies."""
 
@@ -216,7 +223,7 @@ class Server:
 
     def cpu(self) -> Usage:
         """CPU seconds that the server's processes have used so far."""
-        return self._usage(_cpu_seconds)
+        return self._usage(cpu_seconds)
 
     def memory(self) -> Usage:
         """Resident bytes of the server's processes."""
@@ -233,7 +240,7 @@ def _is_broker(pid: int) -> bool:
     return b"broker" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
     """The process's CPU clock, user and system, in nanosecond steps.
 
     The clock's id is made as clock_getcpuclockid(3) makes it; /proc/PID/stat has steps of 10 ms.
@@ -276,8 +283,9 @@ class Program:
 
     def _ask(self, line: str) -> str:
         assert self._process.stdin is not None
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it has ended, and says why
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
         return self._answer()
 
     def _answer(self) -> str:
@@ -327,6 +335,10 @@ class Load(Program):
 
     def echo(self, seconds: float, size: int) -> EchoRun:
         return msgspec.json.decode(self._ask(f"echo {seconds} {size}"), type=EchoRun)
+
+    def close(self) -> CloseRun:
+        """Close every connection, as RFC 6455 has it, and wait until the server has, too."""
+        return msgspec.json.decode(self._ask("close"), type=CloseRun)
 
     def ask(self, text: str) -> str:
         """Send ``text`` on the first connection; what came back."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -29,9 +30,17 @@ from seaway.layers import (
     channel_layers,
     get_channel_layer,
 )
+from tests.servers.valkey import Valkey
 
 MEMORY = "seaway.layers.InMemoryChannelLayer"
 SEAWAY = "seaway.layers.SeawayChannelLayer"
+
+
+@pytest.fixture(scope="module")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    server = Valkey(tmp_path_factory.mktemp("valkey")).start()
+    yield server
+    server.kill()
 
 
 @pytest.fixture(autouse=True)
@@ -203,9 +212,79 @@ def test_the_options_of_channels_redis_are_understood() -> None:
     assert pubsub._on_gap == "redis.disconnect"
 
 
-def test_keys_are_not_dropped_in_silence() -> None:
-    with pytest.raises(ConfigurationError, match="keys belong to the engine"):
-        RedisChannelLayer(symmetric_encryption_keys=["secret"])
+async def test_keys_of_any_length_encrypt_and_can_be_changed(valkey: Valkey) -> None:
+    def layer(*keys: str | bytes) -> RedisChannelLayer:
+        return RedisChannelLayer(hosts=[valkey.url], symmetric_encryption_keys=keys)
+
+    old, new, stranger = layer("old"), layer(b"new", "old"), layer("another")
+    try:
+        await old.send("sealed", {"text": "a needle"})
+        assert await asyncio.wait_for(new.receive("sealed"), 10) == {"text": "a needle"}
+        await new.send("sealed", {"text": "a needle"})
+        stored = [valkey.ask("DUMP", key) for key in valkey.ask("KEYS", "*sealed*")]
+        assert stored
+        assert not [value for value in stored if b"needle" in value]
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(stranger.receive("sealed"), 0.3)
+    finally:
+        for one in (old, new, stranger):
+            await one.close()
+
+
+async def test_keys_of_their_own_are_never_the_project_s_connection() -> None:
+    layer = SeawayChannelLayer(ENCRYPTION_KEYS=["k" * 32])
+    await layer.send("plain", {"n": 1})
+    assert await asyncio.wait_for(layer.receive("plain"), 10) == {"n": 1}
+    home = layer._home_now()
+    assert home is not layer_home()
+    assert home.layer.describe().endswith(", encrypted")
+    await layer.close()
+
+
+async def test_the_project_s_keys_count_on_another_engine_too() -> None:
+    with override_settings(SEAWAY={"LAYER": "local://", "ENCRYPTION_KEYS": ["k" * 32]}):
+        layer = SeawayChannelLayer("memory://")
+        await layer.send("plain", {"n": 1})
+        assert layer._home_now().layer.describe().endswith(", encrypted")
+        await layer.close()
+
+
+@pytest.mark.parametrize("keys", ["one string", b"bytes", ["good", 7], ["good", ""]])
+def test_wrong_keys_are_refused(keys: Any) -> None:
+    with pytest.raises(ConfigurationError, match="symmetric_encryption_keys"):
+        RedisChannelLayer(symmetric_encryption_keys=keys)
+
+
+def test_a_layer_with_an_address_needs_no_settings_of_django(valkey: Valkey) -> None:
+    code = f"""
+from asgiref.sync import async_to_sync
+from seaway.layers import RedisChannelLayer
+layer = RedisChannelLayer(hosts=[{valkey.url!r}], prefix="script")
+channel = async_to_sync(layer.new_channel)()
+async_to_sync(layer.group_add)("group", channel)
+async_to_sync(layer.group_send)("group", {{"n": 1}})
+print(async_to_sync(layer.receive)(channel))
+async_to_sync(layer.close_pools)()
+async_to_sync(layer.close)()
+"""
+    environment = {k: v for k, v in os.environ.items() if k != "DJANGO_SETTINGS_MODULE"}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "{'n': 1}\n", "")
+
+
+def test_without_address_and_settings_the_reason_is_told() -> None:
+    code = """
+from asgiref.sync import async_to_sync
+from seaway.layers import SeawayChannelLayer
+async_to_sync(SeawayChannelLayer().new_channel)()
+"""
+    environment = {k: v for k, v in os.environ.items() if k != "DJANGO_SETTINGS_MODULE"}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert "DJANGO_SETTINGS_MODULE" in ran.stderr
 
 
 # Importing ---------------------------------------------------------------------------------------

@@ -161,9 +161,26 @@ async def test_the_root_path_is_left_out() -> None:
         await ask(router, "/foo/", root_path="/root")
 
 
-def test_include_is_refused() -> None:
-    with pytest.raises(ImproperlyConfigured, match=r"include\(\) is not supported in URLRouter"):
-        URLRouter([path("x/", include([]))])
+async def test_routes_may_be_included() -> None:
+    seat, room = App(1), App(2)
+    inner = [path("seat/<int:number>/", seat), re_path(r"^row/(\w+)/$", seat)]
+    router = URLRouter(
+        [
+            path("hall/<slug:hall>/", include((inner, "hall")), kwargs={"open": True}),
+            path("deep/", include([path("er/", include(inner))])),
+            path("hall/a/room/", room),
+        ]
+    )
+    assert await ask(router, "/hall/a/seat/3/") == 1
+    assert seat.scope["url_route"] == {
+        "args": (),
+        "kwargs": {"hall": "a", "open": True, "number": 3},
+    }
+    assert await ask(router, "/deep/er/row/b/") == 1
+    assert seat.scope["url_route"] == {"args": ("b",), "kwargs": {}}
+    assert await ask(router, "/hall/a/room/") == 2  # nothing included fits: the search goes on
+    with pytest.raises(ValueError, match="No route found"):
+        await ask(router, "/hall/a/seat/3/more/")
 
 
 # By channel --------------------------------------------------------------------------------------

@@ -12,6 +12,8 @@
  *   echo SECONDS BYTES           every connection sends a text message of BYTES, and the next one
  *                                when its echo is there
  *   ask TEXT                     the first connection sends TEXT; prints the next short message
+ *   close                        every connection says goodbye (RFC 6455 section 7.1.2) and waits
+ *                                until the server has closed it; there is none left after that
  * "@ID@" in a TEXT becomes a number that counts up. End of input ends the program, and so does its
  * parent's death. Pings are answered at all times. Numbers are in seconds and bytes.
  */
@@ -57,6 +59,8 @@ static uint8_t first[8192], echo_frame[70000];
 static size_t first_length, echo_length;
 static unsigned long events, event_bytes, echoes, call_id;
 static int echoing; /* 1: answer each echo with the next message; 2: the last ones */
+static int closing;
+static unsigned long closed;
 
 static void give_up(const char *why)
 {
@@ -152,7 +156,7 @@ static void on_frame(struct connection *c, struct frame *frame)
         on_message(c, frame);
     } else if (frame->opcode == OP_PING) {
         send_all(c, pong, build_frame(pong, OP_PONG, frame->payload, frame->length, 1));
-    } else if (frame->opcode == OP_CLOSE) {
+    } else if (frame->opcode == OP_CLOSE && !closing) {
         fprintf(stderr, "load: close %d %.*s\n",
                 frame->length > 1 ? frame->payload[0] << 8 | frame->payload[1] : 1005,
                 frame->length > 2 ? (int)frame->length - 2 : 0, (char *)frame->payload + 2);
@@ -169,6 +173,11 @@ static void on_readable(struct connection *c)
     ssize_t got = recv(c->fd, data + length, sizeof data - length, MSG_DONTWAIT);
     if (got < 0 && errno == EAGAIN)
         return;
+    if (got <= 0 && closing) {
+        close(c->fd);
+        closed++;
+        return;
+    }
     if (got <= 0)
         give_up("a connection was lost");
     length += (size_t)got;
@@ -284,6 +293,19 @@ static void ask(const char *text)
     printf("%s\n", reply);
 }
 
+static void close_all(void)
+{
+    static const uint8_t code[2] = {1000 >> 8, 1000 & 0xff};
+    uint8_t frame[sizeof code + MAX_HEADER];
+    size_t length = build_frame(frame, OP_CLOSE, code, sizeof code, 1);
+    double began = seconds(CLOCK_MONOTONIC);
+    closing = 1;
+    for (int i = 0; i < wanted; i++)
+        send_all(&connections[i], frame, length);
+    wait_for(&closed, (unsigned long)wanted, 0);
+    printf("{\"closed\": %lu, \"elapsed\": %.6f}\n", closed, seconds(CLOCK_MONOTONIC) - began);
+}
+
 static void command(void)
 {
     char line[8192];
@@ -302,6 +324,8 @@ static void command(void)
         echo(length, (size_t)count);
     else if (!strncmp(line, "ask ", 4))
         ask(line + 4);
+    else if (!strcmp(line, "close"))
+        close_all();
     else
         give_up("unknown command");
     fflush(stdout);

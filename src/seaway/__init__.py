@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from seaway.channel_layers import DEFAULT_CHANNEL_LAYER as DEFAULT_CHANNEL_LAYER
     from seaway.channels.channel import Channel as Channel
     from seaway.channels.channel import channel as channel
     from seaway.channels.handlers import Backoff as Backoff
@@ -44,6 +45,7 @@ _PUBLIC = {
     "ChannelClosed": "seaway.exceptions",
     "ChannelFull": "seaway.exceptions",
     "ConfigurationError": "seaway.exceptions",
+    "DEFAULT_CHANNEL_LAYER": "seaway.channel_layers",
     "EventsMissed": "seaway.exceptions",
     "GiveUp": "seaway.exceptions",
     "History": "seaway.layers.base",

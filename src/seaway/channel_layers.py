@@ -10,23 +10,25 @@ All of it is imported from `seaway.layers`, as from ``channels.layers``.
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import os
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from django.conf import settings
+from django.conf import ENVIRONMENT_VARIABLE, settings
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
-from seaway.conf import layer_home, place, seaway_settings
+from seaway.conf import Settings, layer_home, place, seaway_settings
 from seaway.database import engine_address
 from seaway.exceptions import ChannelFull, ConfigurationError, InvalidChannelLayerError
 from seaway.layers.base import Layer
 from seaway.layers.channels.base import BaseChannelLayer, Capacities
 from seaway.layers.channels.layer import ChannelLayer
 from seaway.layers.channels.redis_hosts import layer_address
-from seaway.layers.engines import make_layer
+from seaway.layers.engines import encrypted, make_layer
 from seaway.layers.home import LayerHome
 
 DEFAULT_CHANNEL_LAYER = "default"
@@ -44,19 +46,16 @@ _SUCCESSORS = {
 }
 
 
-_NO_KEYS = (
-    "symmetric_encryption_keys: keys belong to the engine, not to a channel layer. Without them "
-    "here, and without the engine's own, messages would travel in the clear."
-)
-
-
 class SeawayChannelLayer(ChannelLayer):
     """A channel layer on any engine.
 
     :param LAYER: the engine's address, as in ``SEAWAY["LAYER"]``; None: that one.
     :param prefix: tells apart channel layers on one engine.
+    :param ENCRYPTION_KEYS: secrets of this layer's own, as in ``SEAWAY["ENCRYPTION_KEYS"]``, which
+        count where there are none.
 
-    The other options are those of `ChannelLayer`.
+    The other options are those of `ChannelLayer`. With ``LAYER`` it also works in a process where
+    Django has no settings.
     """
 
     def __init__(
@@ -69,6 +68,7 @@ class SeawayChannelLayer(ChannelLayer):
         capacity: int = 100,
         channel_capacity: Capacities | None = None,
         on_gap: str = "",
+        ENCRYPTION_KEYS: Sequence[str] = (),  # noqa: N803  likewise
     ) -> None:
         super().__init__(
             self._home_now,
@@ -80,6 +80,7 @@ class SeawayChannelLayer(ChannelLayer):
             on_gap=on_gap,
         )
         self._address = LAYER
+        self._keys = tuple(ENCRYPTION_KEYS)
         self._own: LayerHome | None = None
         self._lock = threading.Lock()
         self.ChannelFull = _channel_full()
@@ -92,18 +93,31 @@ class SeawayChannelLayer(ChannelLayer):
             await asyncio.to_thread(own.close)
 
     def _home_now(self) -> LayerHome:
-        """The project's home where the address is the project's; else one of this layer's own."""
-        if self._address is None or self._address == seaway_settings().LAYER:
+        """The project's home where address and keys are the project's; else one of its own."""
+        if self._is_the_project_s():
             return layer_home()
         with self._lock:
             if self._own is None:
                 self._own = LayerHome(self._make_layer)
             return self._own
 
+    def _is_the_project_s(self) -> bool:
+        if self._keys:
+            return False
+        if self._address is None:
+            return True
+        return _has_project() and self._address == seaway_settings().LAYER
+
     def _make_layer(self) -> Layer:
-        options = seaway_settings()
+        known = _has_project() or self._address is None
+        options = seaway_settings() if known else Settings()
         address = self._address or options.LAYER
-        layer = make_layer(engine_address(address), namespace=options.NAMESPACE, place=place())
+        # Only what is found by the project's directory has to know it.
+        where = place() if known or address.startswith("local:") else ""
+        layer = make_layer(engine_address(address), namespace=options.NAMESPACE, place=where)
+        keys = self._keys or options.ENCRYPTION_KEYS
+        if keys:
+            layer = encrypted(layer, keys)
         layer.max_data = options.MAX_EVENT_BYTES
         return layer
 
@@ -116,6 +130,8 @@ class RedisChannelLayer(SeawayChannelLayer):
     """Takes the options of channels_redis' layers, and is a `SeawayChannelLayer` on Redis.
 
     :param hosts: as there; see `layer_address` for what becomes of them.
+    :param symmetric_encryption_keys: of any length, as strings or bytes: the first one encrypts,
+        all of them decrypt. Secrets of ``ENCRYPTION_KEYS`` are derived from them.
     :param on_disconnect, on_reconnect: as ``on_gap``; the second counts where there are both.
     """
 
@@ -127,12 +143,10 @@ class RedisChannelLayer(SeawayChannelLayer):
         group_expiry: float = 86400,
         capacity: int = 100,
         channel_capacity: Capacities | None = None,
-        symmetric_encryption_keys: list[str] | None = None,
+        symmetric_encryption_keys: Sequence[str | bytes] | None = None,
         on_disconnect: str | None = None,
         on_reconnect: str | None = None,
     ) -> None:
-        if symmetric_encryption_keys:
-            raise ConfigurationError(_NO_KEYS)
         super().__init__(
             layer_address(hosts),
             prefix=prefix.strip(":"),
@@ -141,7 +155,11 @@ class RedisChannelLayer(SeawayChannelLayer):
             capacity=capacity,
             channel_capacity=channel_capacity,
             on_gap=on_reconnect or on_disconnect or "",
+            ENCRYPTION_KEYS=_derived(symmetric_encryption_keys or ()),
         )
+
+    async def close_pools(self) -> None:
+        """Nothing: a call opens no connection, on whichever event loop, so none is left over."""
 
 
 class RedisPubSubChannelLayer(RedisChannelLayer):
@@ -246,3 +264,23 @@ def _channel_full() -> type[ChannelFull]:
     if not isinstance(theirs, type) or issubclass(ChannelFull, theirs):
         return ChannelFull
     return type("ChannelFull", (ChannelFull, theirs), {"__module__": ChannelFull.__module__})
+
+
+def _has_project() -> bool:
+    """Whether Django has settings, or knows where to find them."""
+    return settings.configured or bool(os.environ.get(ENVIRONMENT_VARIABLE))
+
+
+def _derived(keys: Sequence[str | bytes]) -> list[str]:
+    """Secrets as long as ``ENCRYPTION_KEYS`` have to be, from keys that may be shorter.
+
+    :raises ConfigurationError: it is one key and no list, or not made of strings and bytes.
+    """
+    if isinstance(keys, (str, bytes)) or not all(isinstance(key, (str, bytes)) for key in keys):
+        raise ConfigurationError(
+            "symmetric_encryption_keys has to be a list of keys, each a string or bytes."
+        )
+    if not all(keys):
+        raise ConfigurationError("symmetric_encryption_keys: a key is empty.")
+    raw = [key.encode() if isinstance(key, str) else key for key in keys]
+    return [hashlib.sha256(b"seaway channel layer 1 " + key).hexdigest() for key in raw]

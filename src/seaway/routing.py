@@ -76,12 +76,12 @@ class _NoRoute(Resolver404):
 
 
 class URLRouter:
-    """Chooses by path, with Django's ``path()`` and ``re_path()``; routers may be nested.
+    """Chooses by path, with Django's ``path()``, ``re_path()`` and ``include()``; routers may be
+    nested.
 
     The application finds what was captured in ``scope["url_route"]``: ``args``, a tuple, and
     ``kwargs``, a dict; and what is left of the path in ``scope["path_remaining"]``.
 
-    :raises ImproperlyConfigured: a route is an ``include()``.
     :raises ValueError: when called with a path that no route fits.
     """
 
@@ -134,10 +134,8 @@ class URLRouter:
 def _open_end(route: URLPattern | URLResolver) -> URLPattern:
     """The route; one that leads to a router no longer asks for the path's end."""
     if isinstance(route, URLResolver):
-        raise ImproperlyConfigured(
-            f"{route!r}: include() is not supported in URLRouter. Use nested URLRouter instances "
-            "instead."
-        )
+        # What include() makes: a prefix, and the routes behind it.
+        return URLPattern(route.pattern, URLRouter(route.url_patterns), route.default_kwargs)
     if not _routes_on(route.callback):
         return route
     for kind, attribute in _SOURCES.items():

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from seaway.exceptions import StopConsumer
@@ -46,12 +46,18 @@ class Worker:
             for channel in self.channels:
                 group.create_task(self._serve_channel(channel))
 
-    async def serve_until_stopped(self, grace: float) -> None:
-        """`serve` until SIGTERM or Ctrl-C; then what is being handled gets ``grace`` seconds."""
+    async def serve_until_stopped(
+        self, grace: float, ready: Callable[[], object] = lambda: None
+    ) -> None:
+        """`serve` until SIGTERM or Ctrl-C; then what is being handled gets ``grace`` seconds.
+
+        :param ready: called once signals are heard.
+        """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             with contextlib.suppress(NotImplementedError):  # Windows
                 loop.add_signal_handler(number, self.stop)
+        ready()
         serving = loop.create_task(self.serve())
         stopped = loop.create_task(self._stopped.wait())
         await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)

@@ -40,3 +40,9 @@ def test_the_table_has_public_methods_and_knows_which_are_coroutines() -> None:
             raise AssertionError("a property is not looked into")
 
     assert handlers_of(Thing) == {"later": True, "now": False, "shared": True}
+
+
+def test_a_name_is_the_same_object_for_the_same_type() -> None:
+    first, second = ("".join(["chat", ".", "message"]) for _ in range(2))
+    assert first is not second
+    assert get_handler_name({"type": first}) is get_handler_name({"type": second})

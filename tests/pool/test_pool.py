@@ -155,7 +155,7 @@ async def test_looking_after_asynchronous_connections_takes_one_hop_a_second(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     looks: list[int] = []
-    monkeypatch.setattr(pool, "close_old_connections", lambda: looks.append(1))
+    monkeypatch.setattr(pool, "close_idle_connections", lambda: looks.append(1))
     monkeypatch.setattr(pool._State, "looked_at", float("-inf"))
     for _ in range(50):
         await refresh_connections()

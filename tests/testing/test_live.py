@@ -10,6 +10,7 @@ from websockets.sync.client import connect
 
 from seaway.consumers import WebsocketConsumer
 from seaway.routing import ProtocolTypeRouter
+from seaway.security.websocket import AllowedHostsOriginValidator
 from seaway.testing import ChannelsLiveServerTestCase
 
 
@@ -18,15 +19,17 @@ class Echo(WebsocketConsumer):
         self.send(text_data=text_data)
 
 
-application: Any = ProtocolTypeRouter({"websocket": Echo.as_asgi()})
+application: Any = ProtocolTypeRouter({"websocket": AllowedHostsOriginValidator(Echo.as_asgi())})
 
 
 @override_settings(ASGI_APPLICATION="tests.testing.test_live.application")
 class ConsumerTests(ChannelsLiveServerTestCase):
     databases: set[str] = set()
 
-    def test_a_consumer_answers(self) -> None:
-        with connect(self.live_server_ws_url + "/") as client:
+    def test_a_consumer_answers_by_the_name_that_is_allowed(self) -> None:
+        assert self.live_server_url.startswith("http://localhost:")
+        origin: Any = self.live_server_url
+        with connect(f"{self.live_server_ws_url}/", origin=origin) as client:
             client.send("hello")
             assert client.recv(20) == "hello"
 

@@ -143,6 +143,9 @@ class AsgiCarrier:
         # It holds what the server knows of the handshake.
         consumer.scope["extensions"] = {k: v for k, v in extensions.items() if k != EXTENSION}
         self._run.carrier = carrier
+        if consumer.base_send == self._run.send:
+            # What `Run.send` does is done: it has been accepted.
+            consumer.base_send = carrier.send
         self._done.set_result(None)
 
     def post(self, message: Message) -> bool:

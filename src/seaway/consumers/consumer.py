@@ -79,9 +79,13 @@ class AsyncConsumer:
         :raises ValueError: the message has no type, or the class no such method.
         """
         name = get_handler_name(message)
-        if name not in self._handlers:
+        asynchronous = self._handlers.get(name)
+        if asynchronous is None:
             raise ValueError(f"No handler for message type {message['type']}")
-        await self._seaway.call(name, message)
+        if asynchronous:
+            await getattr(self, name)(message)
+        else:
+            await self._seaway.call(name, message)
 
     async def send(self, message: Message) -> None:
         """Send an ASGI message to the client. Waits for a client that is slow to read."""

@@ -6,7 +6,9 @@ What must not: calling them.
 
 from __future__ import annotations
 
+import functools
 import inspect
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,10 +39,20 @@ def get_handler_name(message: Mapping[str, Any]) -> str:
     """
     if "type" not in message:
         raise ValueError("Incoming message has no 'type' attribute")
-    name: str = message["type"].replace(".", "_")
+    name = method_name(message["type"])
     if name.startswith("_"):
         raise ValueError("Malformed type in message (leading underscore)")
     return name
+
+
+@functools.lru_cache(maxsize=1024)
+def method_name(kind: str) -> str:
+    """A ``type`` with "_" for ".".
+
+    The same object for the same type: the interpreter remembers attributes that were looked up by
+    the identity of their name, and keeps some thousand names that do not come again.
+    """
+    return sys.intern(kind.replace(".", "_"))
 
 
 def handlers_of(cls: type) -> HandlerTable:

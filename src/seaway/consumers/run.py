@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from seaway import pool
-from seaway.consumers.handlers import LAST_TYPES, WIRE_TYPES
+from seaway.consumers.handlers import LAST_TYPES, WIRE_TYPES, method_name
 from seaway.consumers.layer import Message, Subscription, join, leave
 from seaway.consumers.work import work_of_loop
 from seaway.exceptions import CloseCode, StopConsumer
@@ -173,8 +173,9 @@ class Run:
 
     async def _empty(self) -> None:
         """Handle what is in the mailbox, until nothing is."""
-        self._task = asyncio.current_task()
-        lease = None if self.consumer._sync else pool.lease()
+        work = self._work
+        task = self._task = asyncio.current_task(work.loop)
+        lease = None if self.consumer._sync else pool.lease(work.loop)
         try:
             if lease is None:
                 await self._handle_all(None)
@@ -189,6 +190,7 @@ class Run:
         finally:
             self._task = None
             self._inbox = None
+            work.done(task)
             if self.paused:
                 self.paused = False
                 self.carrier.eased()
@@ -203,7 +205,8 @@ class Run:
                 await self._handle_wire(message, inbox)
             else:
                 self._letters -= 1
-                await self._handle_letter(message, inbox)
+                if not self._refuses(message):
+                    await self._try(self.consumer.dispatch(message), inbox)
             if lease is not None and lease.taken:
                 # Its database connections go back after each message.
                 lease.renew()
@@ -226,16 +229,17 @@ class Run:
         else:
             await self._try(self.consumer.dispatch(message), inbox)
 
-    async def _handle_letter(self, message: Message, inbox: deque[tuple[Message, bool]]) -> None:
+    def _refuses(self, message: Message) -> bool:
+        """Whether a message of the channel layer would pass for the client's own word."""
         kind = message.get("type")
-        if kind in WIRE_TYPES and kind not in self.consumer.layer_types:
-            logger.error(
-                "refused a message of the channel layer: only a client sends %s to %s",
-                kind,
-                type(self.consumer).__qualname__,
-            )
-            return
-        await self._try(self.consumer.dispatch(message), inbox)
+        if kind not in WIRE_TYPES or kind in self.consumer.layer_types:
+            return False
+        logger.error(
+            "refused a message of the channel layer: only a client sends %s to %s",
+            kind,
+            type(self.consumer).__qualname__,
+        )
+        return True
 
     async def _try(self, handling: Any, inbox: deque[tuple[Message, bool]]) -> None:
         try:
@@ -281,7 +285,7 @@ class Run:
 
     async def _say_goodbye(self, message: Message) -> None:
         """Let the consumer handle the last message, if it can."""
-        if message["type"].replace(".", "_") not in self.consumer._handlers:
+        if method_name(message["type"]) not in self.consumer._handlers:
             return
         try:
             await self.consumer.dispatch(message)

@@ -38,7 +38,10 @@ class Work:
         self._begun = 0
 
     def start(self, work: Start, context: contextvars.Context) -> None:
-        """Run ``work()`` in a task, now or in one of the next turns; in the order of asking."""
+        """Run ``work()`` in a task, now or in one of the next turns; in the order of asking.
+
+        It calls `done` at its end. A callback of the task would cost as much as the task.
+        """
         if self._begun == 0:
             self.loop.call_soon(self._turn)
         if self._begun >= TASKS_PER_TURN or self._ready:
@@ -57,9 +60,12 @@ class Work:
             self.loop.call_soon(self._turn)
 
     def _begin(self, work: Start, context: contextvars.Context) -> None:
-        task = self.loop.create_task(work(), context=context)
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(self.loop.create_task(work(), context=context))
+
+    def done(self, task: asyncio.Task[None] | None) -> None:
+        """A task ends: nobody waits for it any longer."""
+        if task is not None:
+            self.tasks.discard(task)
 
     async def settle(self, seconds: float) -> None:
         """Wait until nobody is at work any more; after so many seconds, cancel who is."""
@@ -77,6 +83,8 @@ class Work:
         if late:
             logger.warning("cancelled the handlers of %d consumers at the end", len(late))
             await asyncio.gather(*late, return_exceptions=True)
+            # Who was cancelled before it began has not said so.
+            self.tasks.difference_update(late)
 
 
 _works: dict[asyncio.AbstractEventLoop, Work] = {}

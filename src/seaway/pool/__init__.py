@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.core.signals import setting_changed
-from django.db import close_old_connections, connections
+from django.db import connections
 
 from seaway.conf import seaway_settings
 from seaway.pool import tidying
@@ -25,7 +25,7 @@ from seaway.pool.lease import Lease, leased, use_loop
 from seaway.pool.leaving import Leaving
 from seaway.pool.mailbox import Mailbox, mailbox
 from seaway.pool.threads import Hold, Threads
-from seaway.pool.tidying import begin_connections, tidy_connections
+from seaway.pool.tidying import begin_connections, close_idle_connections, tidy_connections
 
 __all__ = [
     "Hold",
@@ -33,6 +33,7 @@ __all__ = [
     "Leaving",
     "Mailbox",
     "begin_connections",
+    "close_idle_connections",
     "close_threads",
     "hold",
     "is_thread_sensitive",
@@ -109,14 +110,15 @@ def submit(job: Callable[[], object], box: Mailbox) -> None:
         box.hand(job, threads().submit)
 
 
-def lease() -> Lease | None:
+def lease(loop: asyncio.AbstractEventLoop | None = None) -> Lease | None:
     """A thread for the synchronous code of one asynchronous request, see `seaway.pool.lease`.
 
+    :param loop: the running loop, if the caller has it at hand.
     None under `thread_sensitive`: there asgiref's own thread serves everybody.
     """
     if is_thread_sensitive():
         return None
-    return Lease(threads(), asyncio.get_running_loop())
+    return Lease(threads(), loop or asyncio.get_running_loop())
 
 
 def hold() -> Hold | None:
@@ -135,7 +137,7 @@ async def refresh_connections() -> None:
     now = time.monotonic()
     if now - _State.looked_at >= TRUST_SECONDS:
         _State.looked_at = now
-        await sync_to_async(close_old_connections, thread_sensitive=True)()
+        await sync_to_async(close_idle_connections, thread_sensitive=True)()
 
 
 @contextlib.contextmanager

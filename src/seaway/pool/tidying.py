@@ -1,6 +1,7 @@
 """What Django does to a thread's database connections around each request.
 
-What lives here: `begin_connections`, `tidy_connections`, and whether there are any.
+What lives here: `begin_connections`, `tidy_connections`, `close_idle_connections`, and whether
+there are any.
 What must not: requests, threads.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 import threading
 from typing import Any, cast
 
-from django.db import close_old_connections, connections, reset_queries
+from django.db import connections, reset_queries
 
 
 class _Thread(threading.local):
@@ -35,6 +36,18 @@ def has_none() -> bool:
     return not connections.all(initialized_only=True)
 
 
+def close_idle_connections() -> None:
+    """Close this thread's connections that are broken or older than ``CONN_MAX_AGE``, but for those
+    inside a transaction.
+
+    Django's own `close_old_connections` closes these, too: what ``TestCase`` has opened around a
+    test would be gone.
+    """
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
+
+
 def begin_connections() -> None:
     """Before anything else runs in this thread: close what has become too old meanwhile, and
     forget the queries that DEBUG has logged."""
@@ -42,7 +55,7 @@ def begin_connections() -> None:
     # is not there now.
     if not suspended and not _thread.without and not has_none():
         reset_queries()
-        close_old_connections()
+        close_idle_connections()
 
 
 def tidy_connections() -> None:
@@ -52,4 +65,4 @@ def tidy_connections() -> None:
     # Most requests have none, and this look is all that they pay.
     _thread.without = has_none()
     if not _thread.without:
-        close_old_connections()
+        close_idle_connections()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
@@ -61,7 +62,9 @@ class ChannelsLiveServerTestCase(TransactionTestCase):
         cls.enterClassContext(modify_settings(ALLOWED_HOSTS={"append": cls.host}))
         server = _LiveServer(cls._application(), f"{cls.host}:{cls.port}")
         cls.addClassCleanup(server.stop)
-        cls.live_server_url = server.start()
+        # By the name that is allowed, not by the address that it stands for.
+        host = f"[{cls.host}]" if ":" in cls.host else cls.host
+        cls.live_server_url = f"http://{host}:{server.start()}"
         cls.live_server_ws_url = cls.live_server_url.replace("http", "ws", 1)
 
     @classmethod
@@ -84,13 +87,16 @@ class _LiveServer:
         self._runner = Runner(application, config, announce=self._announce)
         self._thread = threading.Thread(target=self._run, name="seaway-live", daemon=True)
 
-    def start(self) -> str:
+    def start(self) -> int:
+        """Returns the port, once it listens."""
         self._thread.start()
         if not self._ready.wait(PATIENCE):
             raise TimeoutError(f"The live server did not start within {PATIENCE} s.")
         if self._failure is not None:
             raise self._failure
-        return self._url
+        port = urlsplit(self._url).port
+        assert port is not None  # noqa: S101  an announced address has one
+        return port
 
     def stop(self) -> None:
         self._runner.stop()

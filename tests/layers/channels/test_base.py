@@ -17,7 +17,6 @@ def layer() -> BaseChannelLayer:
 @pytest.mark.parametrize("name", ["chat", "name.with_valid-chars09", "x" * 99])
 def test_legal_group_names(layer: BaseChannelLayer, name: str) -> None:
     assert layer.require_valid_group_name(name)
-    assert layer.valid_group_name(name)
 
 
 @pytest.mark.parametrize(
@@ -27,29 +26,36 @@ def test_illegal_group_names_are_type_errors_that_say_what_is_legal(
     layer: BaseChannelLayer, name: str
 ) -> None:
     reason = "Group name must be a valid unicode string with length < 100 containing only ASCII"
-    for check in (layer.require_valid_group_name, layer.valid_group_name):
-        with pytest.raises(TypeError, match=reason):
-            check(name)
+    with pytest.raises(TypeError, match=reason):
+        layer.require_valid_group_name(name)
 
 
 @pytest.mark.parametrize("name", ["chat", "specific.process!aB_-.9", "specific!", "x" * 99])
 def test_legal_channel_names(layer: BaseChannelLayer, name: str) -> None:
     assert layer.require_valid_channel_name(name)
-    assert layer.valid_channel_name(name)
 
 
 @pytest.mark.parametrize("name", ["", "ツ", "a b", "a!b!c", "!x", "x" * 100, "chat\n", 7, None])
 def test_illegal_channel_names_are_type_errors(layer: BaseChannelLayer, name: str) -> None:
-    for check in (layer.require_valid_channel_name, layer.valid_channel_name):
-        with pytest.raises(TypeError, match="Channel name must be a valid unicode string"):
-            check(name)
+    with pytest.raises(TypeError, match="Channel name must be a valid unicode string"):
+        layer.require_valid_channel_name(name)
+
+
+def test_the_older_names_of_the_checks_are_deprecated(layer: BaseChannelLayer) -> None:
+    with pytest.warns(DeprecationWarning, match="valid_channel_name is deprecated") as caught:
+        assert layer.valid_channel_name("specific!", True)
+    assert caught[0].filename == __file__
+    with pytest.warns(DeprecationWarning, match="valid_group_name is deprecated"):
+        assert layer.valid_group_name("chat")
+    with pytest.warns(DeprecationWarning, match="deprecated"), pytest.raises(TypeError):
+        layer.valid_group_name("chat!x")
 
 
 def test_a_name_to_receive_from_may_have_to_end_at_the_mark(layer: BaseChannelLayer) -> None:
-    assert layer.valid_channel_name("specific.process!", True)
-    assert layer.valid_channel_name("plain", receive=True)
+    assert layer.require_valid_channel_name("specific.process!", True)
+    assert layer.require_valid_channel_name("plain", receive=True)
     with pytest.raises(TypeError, match=r"must end at the !"):
-        layer.valid_channel_name("specific.process!here", receive=True)
+        layer.require_valid_channel_name("specific.process!here", receive=True)
 
 
 def test_the_non_local_part_ends_with_the_mark(layer: BaseChannelLayer) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -94,9 +95,15 @@ class BaseChannelLayer:
             raise TypeError(self._invalid("Group", name))
         return True
 
-    #: The older names of the same.
-    valid_channel_name = require_valid_channel_name
-    valid_group_name = require_valid_group_name
+    def valid_channel_name(self, name: str, receive: bool = False) -> bool:  # noqa: FBT001, FBT002, RUF100  as above
+        """The older name of `require_valid_channel_name`. Deprecated."""
+        _deprecated("valid_channel_name")
+        return self.require_valid_channel_name(name, receive)
+
+    def valid_group_name(self, name: str) -> bool:
+        """The older name of `require_valid_group_name`. Deprecated."""
+        _deprecated("valid_group_name")
+        return self.require_valid_group_name(name)
 
     def _invalid(self, kind: str, name: object) -> str:
         return f"{self.invalid_name_error.format(kind)} This is not: {str(name)[:120]!r}."
@@ -149,3 +156,7 @@ class BaseChannelLayer:
     def __repr__(self) -> str:
         options = ", ".join(f"{name}={value!r}" for name, value in self._configured().items())
         return f"{type(self).__name__}({options})"
+
+
+def _deprecated(name: str) -> None:
+    warnings.warn(f"{name} is deprecated: use require_{name}.", DeprecationWarning, stacklevel=3)

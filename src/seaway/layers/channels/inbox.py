@@ -46,8 +46,8 @@ class Inbox(Generic[T]):
     """
 
     __slots__ = (
-        "_ended", "_items", "_lock", "_waiters", "capacity", "groups", "loop", "name", "on_clock",
-        "pins", "put",
+        "_due", "_ended", "_items", "_lock", "_waiters", "capacity", "groups", "loop", "name",
+        "on_clock", "pins", "put",
     )  # fmt: skip
 
     def __init__(self, name: str, capacity: int, lock: threading.Lock) -> None:
@@ -62,6 +62,8 @@ class Inbox(Generic[T]):
         self._items: deque[tuple[float, T]] | None = None
         self._waiters: deque[_Waiter] | None = None
         self._ended: Exception | None = None
+        #: The deadline of the first item since somebody took one; 0.0: there is none.
+        self._due = 0.0
 
     def __len__(self) -> int:
         return len(self._items) if self._items else 0
@@ -92,6 +94,7 @@ class Inbox(Generic[T]):
                 if len(items) >= self.capacity:
                     return False
                 items.append((deadline, item))
+                self._due = self._due or deadline
                 self._wake()
                 return True
             put, loop = self.put, self.loop
@@ -157,6 +160,7 @@ class Inbox(Generic[T]):
         while items:
             found = items.popleft()
             if found[0] > time.monotonic():
+                self._due = items[0][0] if items else 0.0
                 return found
         return None
 
@@ -164,6 +168,7 @@ class Inbox(Generic[T]):
         """Empty the mailbox; expired items are not among them."""
         with self._lock:
             items, self._items = self._items, None
+            self._due = 0.0
         now = time.monotonic()
         return [item for deadline, item in items or () if deadline > now]
 
@@ -175,6 +180,10 @@ class Inbox(Generic[T]):
                 self._items.popleft()
                 dropped += 1
         return dropped
+
+    def neglected(self, seconds: float) -> bool:
+        """Whether nobody has taken anything for so long after the first item was past its time."""
+        return self._due > 0.0 and time.monotonic() >= self._due + seconds
 
     def oldest(self) -> float | None:
         """The deadline of what waits longest."""

@@ -133,9 +133,10 @@ class LocalChannels(BaseChannelLayer):
         return self.ChannelFull(f"The channel {channel} holds {capacity} messages already.")
 
     def _went_unread(self, inbox: Inbox[bytes], number: int) -> None:
-        # Nobody reads it, so its owner is gone: as a member it would fill up again and again.
         self._tally.lost("expired", inbox.name, number)
-        if inbox.groups:
+        # Nobody has read it for twice the time of a message, so its owner is gone: as a member it
+        # would fill up again and again. One that is only late keeps what is still in time.
+        if inbox.groups and inbox.neglected(self.expiry):
             self._leave_all(inbox)
 
     def _leave_all(self, inbox: Inbox[bytes]) -> None:

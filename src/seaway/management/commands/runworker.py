@@ -69,9 +69,12 @@ class Command(BaseCommand):
         layer = get_channel_layer(options["layer"])
         if layer is None:
             raise CommandError(f"There is no channel layer {options['layer']!r}.")
-        self._say(f"Consumers of {', '.join(options['channels'])}")
         consumers = ChannelWorker(application, options["channels"], layer)
-        asyncio.run(consumers.serve_until_stopped(options["grace"]))
+
+        def ready() -> None:
+            self._say(f"Consumers of {', '.join(options['channels'])}")
+
+        asyncio.run(consumers.serve_until_stopped(options["grace"], ready))
 
     def _say(self, text: str) -> None:
         self.stdout.write(text)
