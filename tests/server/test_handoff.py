@@ -7,7 +7,12 @@ from typing import Any
 
 import pytest
 
+from seaway.protocol.http1 import Http1Connection
+from seaway.server.connection import HttpConnection
+from seaway.server.flow import Gate
 from seaway.server.handoff import Sink
+from seaway.server.http_stream import HttpStream
+from seaway.server.websocket_stream import WebSocketStream
 from tests.server.harness import (
     BINARY,
     CLOSE,
@@ -300,9 +305,9 @@ def test_an_idle_connection_keeps_no_task_and_no_scope() -> None:
 
         def remains(_sink: Sink) -> tuple[int, list[str]]:
             gc.collect()
-            ours = {"HttpConnection", "HttpStream", "WebSocketStream", "Http1Connection", "Gate"}
-            kinds = [type(thing).__name__ for thing in gc.get_objects()]
+            ours = {HttpConnection, HttpStream, WebSocketStream, Http1Connection, Gate}
+            kinds = [type(thing) for thing in gc.get_objects()]
             # The two tasks are the server's own and the one that runs this.
-            return len(asyncio.all_tasks()), [kind for kind in kinds if kind in ours]
+            return len(asyncio.all_tasks()), [kind.__name__ for kind in kinds if kind in ours]
 
         assert handler.do(remains) == (2, [])

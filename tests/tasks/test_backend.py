@@ -197,7 +197,9 @@ async def test_signals_are_sent() -> None:
     finally:
         for signal in signals:
             signal.disconnect(hear)
-    assert heard == ["enqueued", "started", "finished"]
+    # A worker may be faster than the code that says that it has enqueued.
+    assert sorted(heard) == ["enqueued", "finished", "started"]
+    assert heard.index("started") < heard.index("finished")
 
 
 def test_an_unknown_result_does_not_exist() -> None:

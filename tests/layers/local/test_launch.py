@@ -42,7 +42,7 @@ async def test_a_broker_listens_where_only_we_can_reach_it(place: Place) -> None
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc")
 def test_it_is_nobodys_child_and_leads_no_terminal(place: Place) -> None:
-    ensure_broker(place, timeout=30, linger=0.2)
+    ensure_broker(place, timeout=30, linger=5.0)
     pid = broker_pid(place)
     assert os.getsid(pid) != os.getsid(0)
     parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
