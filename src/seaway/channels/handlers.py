@@ -44,6 +44,7 @@ class Handler:
 
     :param concurrency: how many messages it works on at a time, in one process.
     :param timeout: seconds after which it is stopped; the message is then tried again.
+    :param label: what people are told that it is; the function's dotted path by default.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Handler:
         concurrency: int,
         timeout: float | None,
         backoff: Backoff,
+        label: str = "",
     ) -> None:
         if concurrency < 1 or (timeout is not None and timeout <= 0):
             raise ValueError("A handler needs concurrency >= 1 and timeout > 0.")
@@ -62,6 +64,7 @@ class Handler:
         self.concurrency = concurrency
         self.timeout = timeout
         self.backoff = backoff
+        self._label = label or f"{function.__module__}.{function.__qualname__}"
         self.asynchronous = inspect.iscoroutinefunction(function)
         names = [
             parameter.name
@@ -77,7 +80,7 @@ class Handler:
         self.takes_delivery = len(names) == 2
 
     def __str__(self) -> str:
-        return f"{self.function.__module__}.{self.function.__qualname__}"
+        return self._label
 
     @functools.cached_property
     def decode(self) -> Callable[[bytes], Any]:

@@ -140,7 +140,6 @@ class SeawayBackend(BaseTaskBackend):
         async def run_task(record: Record, delivery: Delivery) -> None:
             await Run(self, record, delivery.attempt).execute()
 
-        run_task.__qualname__ = f"task queue {queue!r}"
         run_task.__annotations__ = {"record": Record, "delivery": Delivery}
         return Handler(
             self._channels(queue)[0],
@@ -148,6 +147,7 @@ class SeawayBackend(BaseTaskBackend):
             concurrency=self.concurrency,
             timeout=None,
             backoff=Backoff(),
+            label=f"tasks of the queue {queue!r}",
         )
 
     def _channels(self, queue: str) -> list[Channel]:
