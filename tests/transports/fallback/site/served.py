@@ -141,12 +141,18 @@ class Site:
 
     def line(self, pid: int | None = None, *, other_than: int | None = None) -> Line:
         """A connection to the worker ``pid``, to another one, or to any."""
-        for _ in range(500):
-            line = Line(self.port, self.tls)
-            if pid in (None, line.pid) and line.pid != other_than:
-                self.lines.append(line)
-                return line
-            line.close()
+        wrong: list[Line] = []
+        try:
+            for _ in range(500):
+                line = Line(self.port, self.tls)
+                if pid in (None, line.pid) and line.pid != other_than:
+                    self.lines.append(line)
+                    return line
+                # Held, because new connections go to the worker that has fewer.
+                wrong.append(line)
+        finally:
+            for line in wrong:
+                line.close()
         raise AssertionError(f"No connection to worker {pid or f'other than {other_than}'}.")
 
     def scopes(self) -> list[str]:
