@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
-from django.db import transaction
+from django.db import DEFAULT_DB_ALIAS, transaction
 
 from seaway.channels.delivery import Delivery, open_delivery
 from seaway.channels.handlers import Backoff, Handler, handlers
@@ -23,6 +23,7 @@ from seaway.layers.base import check_name
 from seaway.layers.home import Operation
 from seaway.layers.queues import CAPACITY, LEASE, TRIES, QueueState
 from seaway.topics.encoding import encode_json
+from seaway.topics.transactions import in_atomic_block
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -80,7 +81,7 @@ class Channel(msgspec.Struct, frozen=True):
         """
         sending = self._sending(value, wait, delay, ttl, order, once)
         home = layer_home()
-        if transaction.get_connection(using).in_atomic_block:
+        if in_atomic_block(using or DEFAULT_DB_ALIAS):
             transaction.on_commit(lambda: home.run(sending), using=using)
             return None
         return home.run(sending)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import transaction
+from django.db import DEFAULT_DB_ALIAS, transaction
 from django.utils import timezone
 
 from seaway.channels.channel import Channel
@@ -29,6 +29,7 @@ from seaway.tasks.framework import (
 from seaway.tasks.queues import BANDS, band_of, task_channels
 from seaway.tasks.records import Record, find, keep
 from seaway.tasks.running import Run
+from seaway.topics.transactions import in_atomic_block
 
 #: Deliveries beyond the retries that were asked for: a worker may die with the task in its hands.
 DEATHS = 3
@@ -70,7 +71,7 @@ class SeawayBackend(BaseTaskBackend):
         """
         record, result, delay = self._prepare(task, args, kwargs)
         home = layer_home()
-        if self.on_commit and transaction.get_connection().in_atomic_block:
+        if self.on_commit and in_atomic_block(DEFAULT_DB_ALIAS):
             transaction.on_commit(lambda: home.run(lambda layer: self._put(layer, record, delay)))
         else:
             home.run(lambda layer: self._put(layer, record, delay))

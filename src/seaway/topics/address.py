@@ -12,15 +12,14 @@ from typing import Any
 
 import msgspec
 from asgiref.sync import AsyncToSync, sync_to_async
-from django.db import DEFAULT_DB_ALIAS, connections, transaction
-from django.utils.connection import ConnectionDoesNotExist
+from django.db import DEFAULT_DB_ALIAS, transaction
 
 from seaway.conf import layer_home, seaway_settings
 from seaway.exceptions import SyncCallInLoop
 from seaway.layers.base import Headcount, History, Position, check_size
 from seaway.topics.encoding import encode_event
 from seaway.topics.follow import Follower
-from seaway.topics.transactions import leave_to
+from seaway.topics.transactions import in_atomic_block, leave_to
 
 
 class TopicAddress(msgspec.Struct, frozen=True):
@@ -107,20 +106,11 @@ def _checked(event: str, payload: object) -> bytes:
 def _deferred(address: TopicAddress, data: bytes, using: str | None) -> bool:
     """Leave the event to the transaction that is open in this thread, if there is one."""
     alias = using or DEFAULT_DB_ALIAS
-    if not _in_atomic_block(alias):
+    if not in_atomic_block(alias):
         return False
     if not leave_to(alias, address.name, data, address.history):
         transaction.on_commit(lambda: _send(address, data), using=using)
     return True
-
-
-def _in_atomic_block(alias: str) -> bool:
-    """Whether a transaction is open here. ``connections[alias]`` would make a connection object for
-    each task that asks; where there is none there is no transaction either."""
-    opened = connections.all(initialized_only=True)
-    if alias not in connections.settings:
-        raise ConnectionDoesNotExist(f"The connection '{alias}' doesn't exist.")
-    return any(one.alias == alias and one.in_atomic_block for one in opened)
 
 
 def _send(address: TopicAddress, data: bytes) -> Position:

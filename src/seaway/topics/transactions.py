@@ -1,6 +1,6 @@
 """Events that belong to a database transaction: with it, or in a table of its database.
 
-What lives here: which of the two, if any, a database has.
+What lives here: whether one is open, and which of the two, if any, its database has.
 What must not: publishing after a commit, which `address` does where there is neither.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import weakref
 
 from django.db import connections
+from django.utils.connection import ConnectionDoesNotExist
 
 from seaway.conf import layer_home, namespace_within, seaway_settings
 from seaway.layers.base import History, Layer
@@ -35,6 +36,15 @@ def leave_to(alias: str, topic: str, data: bytes, history: History | None) -> bo
         write(alias, topic, data, history)
         return True
     return False
+
+
+def in_atomic_block(alias: str) -> bool:
+    """Whether a transaction is open here. ``connections[alias]`` would make a connection object for
+    each task that asks; where there is none there is no transaction either."""
+    opened = connections.all(initialized_only=True)
+    if alias not in connections.settings:
+        raise ConnectionDoesNotExist(f"The connection '{alias}' doesn't exist.")
+    return any(one.alias == alias and one.in_atomic_block for one in opened)
 
 
 def _make_tables() -> None:

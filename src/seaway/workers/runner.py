@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from seaway.channels.channel import Channel
+from seaway.channels.delivery import EXTENSIONS_PER_LEASE
 from seaway.channels.delivery import Delivery as Handed
 from seaway.channels.handlers import Handler
 from seaway.exceptions import GiveUp, LayerError, TimeLimitExceeded
@@ -28,8 +29,6 @@ logger = logging.getLogger("seaway.workers")
 WAIT = 20.0
 #: Seconds between attempts while the layer cannot be reached.
 LAYER_AWAY = 1.0
-#: A lease is extended this often before it ends.
-EXTENSIONS_PER_LEASE = 3
 
 
 class Runner:
