@@ -12,6 +12,13 @@ EVENT_BYTES = 120
 #: The event of the peers, who have no message format of their own.
 EVENT = "x" * EVENT_BYTES
 
+
+def event_number(number: int) -> str:
+    """The same with another text each time, as events have: what is made of a text is not made once
+    for all of them."""
+    return f"{number:06d}{EVENT[6:]}"
+
+
 #: The topic that the Seaway project serves, and its name on the wire.
 TOPIC = "bench/fanout"
 

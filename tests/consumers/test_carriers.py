@@ -17,10 +17,9 @@ from seaway.consumers import (
     AsyncWebsocketConsumer,
     WebsocketConsumer,
 )
-from seaway.consumers.carriers import SinkCarrier, framed
+from seaway.consumers.sink_carrier import SinkCarrier
 from seaway.exceptions import CloseCode
 from seaway.middleware import BaseMiddleware
-from seaway.protocol.websocket.frames import text_frame
 from seaway.routing import ProtocolTypeRouter, URLRouter
 from seaway.security.websocket import OriginValidator
 from seaway.sessions import SessionMiddlewareStack
@@ -439,18 +438,6 @@ def test_send_on_the_loop_of_a_sync_consumer_is_refused(caplog: pytest.LogCaptur
         with pytest.raises(ConnectionClosed):
             one.recv(20)
     assert "SyncCallInLoop" in caplog.text
-
-
-def test_the_same_text_is_framed_once() -> None:
-    made: list[bytes] = []
-
-    def framing(message: bytes) -> bytes:
-        made.append(message)
-        return text_frame(message)
-
-    assert framed(framing, "hello") is framed(framing, "hello")
-    assert framed(framing, "other") == text_frame(b"other")
-    assert made == [b"hello", b"other"]
 
 
 def test_an_error_of_a_plain_consumer_is_the_servers_to_log() -> None:

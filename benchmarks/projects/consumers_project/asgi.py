@@ -11,7 +11,7 @@ django_application = get_asgi_application()
 # Django has to be set up first (E402).
 from django.urls import path  # noqa: E402
 
-from benchmarks.projects.payload import EVENT  # noqa: E402
+from benchmarks.projects.payload import event_number  # noqa: E402
 from seaway.generic.websocket import AsyncWebsocketConsumer  # noqa: E402
 from seaway.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 
@@ -27,8 +27,9 @@ class FanoutConsumer(AsyncWebsocketConsumer):
         await self.channel_layer.group_discard(GROUP, self.channel_name)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        for _ in range(int(text_data or 0)):
-            await self.channel_layer.group_send(GROUP, {"type": "tick", "text": EVENT})
+        for number in range(int(text_data or 0)):
+            event = {"type": "tick", "text": event_number(number)}
+            await self.channel_layer.group_send(GROUP, event)
 
     async def tick(self, event: dict[str, Any]) -> None:
         await self.send(text_data=event["text"])

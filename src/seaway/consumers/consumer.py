@@ -10,7 +10,7 @@ import functools
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
 
-from seaway.consumers.carriers import serve
+from seaway.consumers.asgi_carrier import serve
 from seaway.consumers.handlers import HandlerTable, get_handler_name, handlers_of
 from seaway.consumers.layer import Message
 from seaway.consumers.run import Run
@@ -19,6 +19,10 @@ from seaway.layers import get_channel_layer
 from seaway.middleware import Receive, Scope, Send, pass_on
 
 Application = Callable[[Any, Any, Any], Awaitable[Any]]
+
+
+#: Types that a class remembers: more names lead to its handlers than anybody uses.
+_MOST_TYPES = 256
 
 
 class AsyncConsumer:
@@ -43,6 +47,10 @@ class AsyncConsumer:
 
     _sync: ClassVar[bool] = False
     _handlers: ClassVar[HandlerTable] = {}
+    #: Whether `dispatch` is the one below; then, by the type of a message, the names of those
+    #: coroutine functions that it has found before.
+    _is_plain: ClassVar[bool] = True
+    _known_types: ClassVar[dict[Any, str]] = {}
     _says_goodbye: ClassVar[bool] = False
 
     channel_layer_alias: str = "default"
@@ -60,6 +68,8 @@ class AsyncConsumer:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls._handlers = handlers_of(cls)
+        cls._is_plain = cls.dispatch is AsyncConsumer.dispatch
+        cls._known_types = {}
         module = cls.server_shutdown.__module__
         cls._says_goodbye = not module.startswith("seaway.consumers.")
 
@@ -82,10 +92,12 @@ class AsyncConsumer:
         asynchronous = self._handlers.get(name)
         if asynchronous is None:
             raise ValueError(f"No handler for message type {message['type']}")
-        if asynchronous:
-            await getattr(self, name)(message)
-        else:
+        if not asynchronous:
             await self._seaway.call(name, message)
+            return
+        if self._is_plain and len(self._known_types) < _MOST_TYPES:
+            self._known_types[message["type"]] = name
+        await getattr(self, name)(message)
 
     async def send(self, message: Message) -> None:
         """Send an ASGI message to the client. Waits for a client that is slow to read."""

@@ -16,7 +16,9 @@ from seaway.exceptions import InvalidChannelLayerError
 logger = logging.getLogger("seaway.consumers")
 
 Message = dict[str, Any]
-Put = Callable[[Message], None]
+#: A message, or as bytes for `seaway.layers.channels.messages.decode_in_turn`.
+Letter = Message | bytes
+Put = Callable[[Any], None]
 
 
 class ChannelLayer(Protocol):
@@ -24,7 +26,8 @@ class ChannelLayer(Protocol):
 
     A layer may also have ``subscribe(channel, put)`` and ``unsubscribe(channel)``: it then calls
     ``put(message)`` on the event loop for each message of that channel of this process, and no task
-    has to wait in ``receive`` for each connection.
+    has to wait in ``receive`` for each connection. Seaway's own have ``subscribe_encoded``, too:
+    one message to a group waits in thousands of mailboxes as the same bytes.
     """
 
     async def new_channel(self) -> str:
@@ -52,7 +55,9 @@ class Subscription:
         self._layer = layer
         self._channel = channel
         self._pump: asyncio.Task[None] | None = None
-        if hasattr(layer, "subscribe"):
+        if hasattr(layer, "subscribe_encoded"):
+            layer.subscribe_encoded(channel, put)
+        elif hasattr(layer, "subscribe"):
             layer.subscribe(channel, put)
         else:
             loop = asyncio.get_running_loop()

@@ -1,7 +1,7 @@
 """One consumer at work: its mailbox, and the loop that empties it.
 
 What lives here: the order in which a consumer sees messages, and how it ends.
-What must not: where wire messages come from and go to (`carriers`), what a handler does.
+What must not: where wire messages come from and go to (`carrier`), what a handler does.
 
 Idle, a consumer is its instance, a `Run` and a carrier. A task runs while there is something to
 handle: one message after the other, those of the client and those of the channel layer, in the
@@ -15,13 +15,16 @@ import contextvars
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from seaway import pool
+from seaway.consumers.carrier import Carrier
+from seaway.consumers.grace import Grace
 from seaway.consumers.handlers import LAST_TYPES, WIRE_TYPES, method_name
-from seaway.consumers.layer import Message, Subscription, join, leave
+from seaway.consumers.layer import Letter, Message, Subscription, join, leave
 from seaway.consumers.work import work_of_loop
 from seaway.exceptions import CloseCode, StopConsumer
+from seaway.layers.channels.messages import decode_in_turn
 
 if TYPE_CHECKING:
     from seaway.consumers.consumer import AsyncConsumer
@@ -32,25 +35,13 @@ logger = logging.getLogger("seaway.consumers")
 READ_AHEAD = 32
 #: The type of the message by which the server's going takes its turn in the mailbox.
 _SHUTDOWN = "seaway.shutdown"
+#: The type of the message by which the channel layer's failure does.
+_FAILURE = "seaway.failure"
+_OWN_TYPES = LAST_TYPES | {_SHUTDOWN, _FAILURE}
 
 
-class Carrier(Protocol):
-    """What a consumer's messages go out by."""
-
-    async def send(self, message: Message) -> None:
-        """Send an ASGI message. Waits for a client that is slow, ignores one that has gone."""
-
-    def post(self, message: Message) -> bool:
-        """The same from another thread, without waiting; False: it cannot be done so."""
-
-    def close(self, code: int, reason: str) -> None:
-        """Close the connection, whatever waits before. Idempotent."""
-
-    def eased(self) -> None:
-        """Reading, which was paused, may go on."""
-
-    def end(self, error: Exception | None) -> None:
-        """The consumer has ended; ``error`` is what it has ended with."""
+#: What waits: messages of the client and of Seaway itself (True), and those of the layer (False).
+Inbox = deque[tuple[Any, bool]]
 
 
 class Run:
@@ -58,12 +49,13 @@ class Run:
 
     :ivar left: the client has gone, or is being sent away.
     :ivar ended: the consumer handles nothing any more.
+    :ivar in_thread: a handler runs in a thread of the pool.
+    :ivar task: while a handler waits for something: the task that waits.
     """
 
     __slots__ = (
-        "_cutting", "_in_thread", "_inbox", "_joined", "_letters", "_subscription", "_task",
-        "_timer", "_work", "accepted", "carrier", "consumer", "context", "ended", "error", "left",
-        "paused",
+        "_grace", "_inbox", "_joined", "_letters", "_subscription", "accepted", "carrier",
+        "consumer", "context", "ended", "error", "in_thread", "left", "paused", "task", "work",
     )  # fmt: skip
 
     carrier: Carrier
@@ -73,12 +65,12 @@ class Run:
         self.context = contextvars.copy_context()
         self.accepted = self.left = self.ended = self.paused = False
         self.error: Exception | None = None
-        self._work = work_of_loop()
-        self._inbox: deque[tuple[Message, bool]] | None = None
+        self.work = work_of_loop()
+        self._inbox: Inbox | None = None
         self._letters = 0
-        self._task: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._cutting = self._in_thread = False
+        self.task: asyncio.Task[None] | None = None
+        self.in_thread = False
+        self._grace: Grace | None = None
         self._joined: tuple[str, ...] = ()
         self._subscription: Subscription | None = None
 
@@ -97,12 +89,11 @@ class Run:
             return
         if message["type"] in LAST_TYPES:
             self.left = True
-            if self._inbox is not None and self._timer is None:
-                seconds = self.consumer.disconnect_grace
-                self._timer = self._work.loop.call_later(seconds, self._cut)
+            if self._inbox is not None and self._grace is None:
+                self._grace = Grace(self)
         self._append(message, wire=True)
 
-    def put(self, message: Message) -> None:
+    def put(self, message: Letter) -> None:
         """A message from the channel layer."""
         if self.ended or self.left:
             return
@@ -110,18 +101,21 @@ class Run:
             self._overflow()
             return
         self._letters += 1
-        self._append(message, wire=False)
+        if self._inbox is not None:
+            self._inbox.append((message, False))
+        else:
+            self._append(message, wire=False)
 
     def fail(self, error: Exception) -> None:
         """The channel layer has failed for good."""
         if not self.ended:
-            self._append({"type": "seaway.failure", "error": error}, wire=True)
+            self._append({"type": _FAILURE, "error": error}, wire=True)
 
     def shut_down(self, reason: str) -> None:
         """The server goes: the consumer may say goodbye, then the connection is closed."""
         code = CloseCode.SERVICE_RESTART
         seconds = self.consumer.shutdown_seconds
-        self._work.loop.call_later(seconds, self.carrier.close, code, reason)
+        self.work.loop.call_later(seconds, self.carrier.close, code, reason)
         self._append({"type": _SHUTDOWN, "reason": reason}, wire=True)
 
     @property
@@ -134,11 +128,11 @@ class Run:
         """How many messages wait."""
         return 0 if self._inbox is None else len(self._inbox)
 
-    def _append(self, message: Message, *, wire: bool) -> None:
+    def _append(self, message: Letter, *, wire: bool) -> None:
         if self._inbox is None:
             self._inbox = deque()
             self._inbox.append((message, wire))
-            self._work.start(self._empty, self.context)
+            self.work.start(self)
         else:
             self._inbox.append((message, wire))
 
@@ -159,28 +153,17 @@ class Run:
             self._inbox.extend(kept)
         self.carrier.close(CloseCode.SLOW_CLIENT, "too many messages wait")
 
-    def _cut(self) -> None:
-        """The client has gone a while ago, and a handler still runs."""
-        name = type(self.consumer).__qualname__
-        if self._in_thread:
-            logger.warning("a handler of %s still runs, and its client has gone", name)
-        elif self._task is not None:
-            logger.warning("cancelled a handler of %s, whose client has gone", name)
-            self._cutting = True
-            self._task.cancel()
-
     # Handling ------------------------------------------------------------------------------------
 
-    async def _empty(self) -> None:
+    async def empty(self) -> None:
         """Handle what is in the mailbox, until nothing is."""
-        work = self._work
-        task = self._task = asyncio.current_task(work.loop)
+        work = self.work
         lease = None if self.consumer._sync else pool.lease(work.loop)
         try:
             if lease is None:
                 await self._handle_all(None)
             else:
-                with pool.leased(lease):
+                with lease:
                     await self._handle_all(lease)
             if self.ended:
                 await self._leave_groups()
@@ -188,9 +171,8 @@ class Run:
             self._end()
             raise
         finally:
-            self._task = None
+            self.task = None
             self._inbox = None
-            work.done(task)
             if self.paused:
                 self.paused = False
                 self.carrier.eased()
@@ -198,64 +180,80 @@ class Run:
                 self.carrier.end(self.error)
 
     async def _handle_all(self, lease: pool.Lease | None) -> None:
-        inbox = self._inbox
+        """The hot path of a group: as few calls for each message as there can be."""
+        inbox, consumer = self._inbox, self.consumer
+        known = consumer._known_types
         while inbox and not self.ended:
             message, wire = inbox.popleft()
-            if wire:
-                await self._handle_wire(message, inbox)
-            else:
-                self._letters -= 1
-                if not self._refuses(message):
-                    await self._try(self.consumer.dispatch(message), inbox)
-            if lease is not None and lease.taken:
-                # Its database connections go back after each message.
-                lease.renew()
-            if self.paused and len(inbox) < READ_AHEAD:
-                self.paused = False
-                self.carrier.eased()
+            try:
+                if not wire:
+                    self._letters -= 1
+                    if type(message) is bytes:
+                        message = decode_in_turn(message)
+                kind = message.get("type")
+                if wire and kind in _OWN_TYPES:
+                    await self._handle_own(message)
+                elif kind not in WIRE_TYPES or wire or self._allows(message):
+                    name = known.get(kind)
+                    if name is not None:
+                        await getattr(consumer, name)(message)
+                    else:
+                        await consumer.dispatch(message)
+            except StopConsumer:
+                self._end()
+            except asyncio.CancelledError:
+                if not self._was_cut(inbox):
+                    raise
+            except Exception as error:  # noqa: BLE001 - it ends this consumer only, which carries it
+                await self._fail(error)
+            if self.paused or (lease is not None and lease.taken):
+                self._breathe(lease, len(inbox))
 
-    async def _handle_wire(self, message: Message, inbox: deque[tuple[Message, bool]]) -> None:
+    def _breathe(self, lease: pool.Lease | None, waiting: int) -> None:
+        """Between two messages."""
+        if lease is not None:
+            # Its database connections go back after each message.
+            lease.renew()
+        if self.paused and waiting < READ_AHEAD:
+            self.paused = False
+            self.carrier.eased()
+
+    async def _handle_own(self, message: Message) -> None:
+        """What is not the consumer's alone to handle."""
         kind = message["type"]
         if kind in LAST_TYPES:
-            self._stop_timer()
+            self._stop_grace()
             await self._leave_groups()
             await self._say_goodbye(message)
             self._end()
         elif kind == _SHUTDOWN:
-            await self._try(self.call("server_shutdown"), inbox)
-            self.carrier.close(CloseCode.SERVICE_RESTART, message["reason"])
-        elif kind == "seaway.failure":
-            await self._fail(message["error"])
+            try:
+                await self.call("server_shutdown")
+            finally:
+                self.carrier.close(CloseCode.SERVICE_RESTART, message["reason"])
         else:
-            await self._try(self.consumer.dispatch(message), inbox)
+            await self._fail(message["error"])
 
-    def _refuses(self, message: Message) -> bool:
-        """Whether a message of the channel layer would pass for the client's own word."""
-        kind = message.get("type")
-        if kind not in WIRE_TYPES or kind in self.consumer.layer_types:
-            return False
+    def _allows(self, message: Message) -> bool:
+        """Whether a message of the channel layer may pass for the client's own word."""
+        kind = message["type"]
+        if kind in self.consumer.layer_types:
+            return True
         logger.error(
             "refused a message of the channel layer: only a client sends %s to %s",
             kind,
             type(self.consumer).__qualname__,
         )
-        return True
+        return False
 
-    async def _try(self, handling: Any, inbox: deque[tuple[Message, bool]]) -> None:
-        try:
-            await handling
-        except StopConsumer:
-            self._end()
-        except asyncio.CancelledError:
-            if not self._cutting or self._task is None:
-                raise
-            self._cutting = False
-            self._task.uncancel()
-            # What waits before the disconnect was for a client that is not there.
-            while inbox and inbox[0][0]["type"] not in LAST_TYPES:
-                inbox.popleft()
-        except Exception as error:  # noqa: BLE001 - it ends this consumer only, which carries it
-            await self._fail(error)
+    def _was_cut(self, inbox: Inbox) -> bool:
+        """Whether a handler was cancelled because its client has gone: the consumer goes on."""
+        if self._grace is None or not self._grace.was_it():
+            return False
+        # What waits before the disconnect was for a client that is not there.
+        while inbox and not (inbox[0][1] and inbox[0][0]["type"] in LAST_TYPES):
+            inbox.popleft()
+        return True
 
     async def call(self, name: str, *args: Any) -> None:
         """Call a method: a coroutine function here, another in the pool."""
@@ -263,11 +261,11 @@ class Run:
         if self.consumer._handlers[name]:
             await method(*args)
             return
-        self._in_thread = True
+        self.in_thread = True
         try:
             result = await pool.run_in_pool(method, *args)
         finally:
-            self._in_thread = False
+            self.in_thread = False
         if hasattr(result, "__await__"):
             await result
 
@@ -276,7 +274,7 @@ class Run:
     async def _fail(self, error: Exception) -> None:
         self.error = error
         self.left = True
-        self._stop_timer()
+        self._stop_grace()
         if self.accepted:
             await self._leave_groups()
             code = int(CloseCode.INTERNAL_ERROR)
@@ -299,19 +297,19 @@ class Run:
 
     def _end(self) -> None:
         self.ended = self.left = True
-        self._stop_timer()
+        self._stop_grace()
         if self._subscription is not None:
             self._subscription.end()
             self._subscription = None
 
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _stop_grace(self) -> None:
+        if self._grace is not None:
+            self._grace.end()
+            self._grace = None
 
     async def abandon(self) -> None:
         """The server has cancelled the consumer: stop what runs, leave the groups."""
-        task = self._task
+        task = self.task
         self._end()
         if task is not None:
             task.cancel()
@@ -336,11 +334,11 @@ class Run:
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The consumer's event loop."""
-        return self._work.loop
+        return self.work.loop
 
     def post(self, call: Callable[..., object], *args: Any) -> None:
         """Have ``call(*args)`` called on the loop, from any thread, in the order of posting."""
-        self._work.box.post(call, *args)
+        self.work.box.post(call, *args)
 
     async def _leave_groups(self) -> None:
         groups, self._joined = self._joined, ()

@@ -57,7 +57,7 @@ class LoopHandler(ASGIHandler):
     ) -> None:
         """Answer one request."""
         lease = pool.lease()
-        with pool.leased(lease) if lease is not None else contextlib.nullcontext():
+        with lease if lease is not None else contextlib.nullcontext():
             set_script_prefix(prefix)
             watch = Watch(receive)
             response: HttpResponseBase | None = None

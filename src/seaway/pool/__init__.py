@@ -21,7 +21,7 @@ from django.db import connections
 
 from seaway.conf import seaway_settings
 from seaway.pool import tidying
-from seaway.pool.lease import Lease, leased, use_loop
+from seaway.pool.lease import Lease, use_loop
 from seaway.pool.leaving import Leaving
 from seaway.pool.mailbox import Mailbox, mailbox
 from seaway.pool.threads import Hold, Threads
@@ -38,7 +38,6 @@ __all__ = [
     "hold",
     "is_thread_sensitive",
     "lease",
-    "leased",
     "mailbox",
     "make_context_sensitive",
     "refresh_connections",

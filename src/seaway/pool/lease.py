@@ -1,24 +1,28 @@
 """One thread of the pool for one asynchronous request: where its ``sync_to_async`` code runs.
 
-What lives here: `Lease`, an executor for asgiref, and `leased`, which makes asgiref use it.
+What lives here: `Lease`, which is used as a context manager.
 What must not: requests.
 
 Thread-sensitive code of one request has to run in one thread: database connections, cursors and
 transactions belong to it. Django starts a thread for each request that needs one; a lease takes one
 of the pool's when the first such code comes, and gives it back at the end.
+
+asgiref keeps an executor for each `ThreadSensitiveContext`. Ours is one for all, and finds the
+lease in the caller's context: to make an entry there for each request costs as much as all else.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import os
 import queue
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from asgiref.sync import SyncToAsync, ThreadSensitiveContext
+from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext
 
 from seaway.pool.leaving import Leaving
 from seaway.pool.threads import Hold, Threads
@@ -27,14 +31,36 @@ from seaway.pool.tidying import begin_connections, tidy_connections
 T = TypeVar("T")
 
 
-class Lease(Executor):
-    """An executor with one thread, which it takes from the pool when it is first used."""
+class Lease:
+    """One thread, which is taken from the pool when it is first used.
+
+    A context manager: thread-sensitive code of this context runs there, unless an outer one rules
+    already.
+    """
+
+    __slots__ = ("_aside", "_ended", "_jobs", "_leaving", "_loop", "_threads", "_token")
 
     def __init__(self, threads: Threads, loop: asyncio.AbstractEventLoop) -> None:
         self._threads = threads
         self._loop = loop
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] | None = None
         self._leaving: Leaving | None = None
+        self._ended = False
+        self._aside: ThreadPoolExecutor | None = None
+
+    def __enter__(self) -> Lease:
+        if _ruling.get(None) is None:
+            # For good: to undo it would be one more thing to do for each request.
+            _ruling.set(_CONTEXT)
+        self._token = _lease.set(self)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        _lease.reset(self._token)
+        # A task that outlives the request keeps a thread of its own, see `submit`.
+        self._ended = True
+        if self._jobs is not None:
+            self.renew()
 
     @property
     def taken(self) -> bool:
@@ -43,6 +69,10 @@ class Lease(Executor):
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """As `concurrent.futures.Executor` has it."""
+        if self._ended:
+            if self._aside is None:
+                self._aside = ThreadPoolExecutor(max_workers=1)
+            return self._aside.submit(fn, *args, **kwargs)
         future: Future[T] = Future()
 
         def job() -> None:
@@ -104,30 +134,22 @@ def use_loop(loop: asyncio.AbstractEventLoop) -> None:
     local.task_context = None
 
 
-class leased:  # noqa: N801  used like a function
-    """Run thread-sensitive code of this context in ``lease``, unless an outer one rules already.
+class _Leases(Executor):
+    """Where asgiref runs the thread-sensitive code of all who have a lease."""
 
-    A class, as every message to a consumer has one: a generator costs three times as much.
-    """
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        lease = _lease.get(None)
+        if lease is not None:
+            return lease.submit(fn, *args, **kwargs)
+        # Between two leases: where asgiref would run it if it knew nothing of ours.
+        executors: Any = AsyncToSync.loop_thread_executors
+        executor = executors.get(asyncio.get_running_loop(), SyncToAsync.single_thread_executor)
+        future: Future[T] = executor.submit(fn, *args, **kwargs)
+        return future
 
-    __slots__ = ("_context", "_lease", "_token")
 
-    def __init__(self, lease: Lease) -> None:
-        self._lease = lease
-        self._context: ThreadSensitiveContext | None = None
-
-    def __enter__(self) -> None:
-        variable = SyncToAsync.thread_sensitive_context
-        if variable.get(None) is None:
-            context = self._context = ThreadSensitiveContext()
-            SyncToAsync.context_to_thread_executor[context] = self._lease
-            self._token = variable.set(context)
-
-    def __exit__(self, *exc: object) -> None:
-        context = self._context
-        if context is not None:
-            # A task that outlives the request gets a thread of its own from asgiref, as under
-            # Django.
-            SyncToAsync.context_to_thread_executor.pop(context, None)
-            SyncToAsync.thread_sensitive_context.reset(self._token)
-            self._lease.renew()
+#: The lease of the running context.
+_lease: contextvars.ContextVar[Lease] = contextvars.ContextVar("seaway.lease")
+_ruling = SyncToAsync.thread_sensitive_context
+_CONTEXT = ThreadSensitiveContext()
+SyncToAsync.context_to_thread_executor[_CONTEXT] = _Leases()

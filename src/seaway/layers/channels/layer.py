@@ -118,15 +118,15 @@ class ChannelLayer(LocalChannels):
             await self._do(lambda node: node.peers.appear())
         return name
 
-    def subscribe(self, channel: str, put: Callable[[Message], None]) -> None:
-        """As `LocalChannels.subscribe`.
+    def subscribe_encoded(self, channel: str, put: Callable[[bytes], None]) -> None:
+        """As `LocalChannels.subscribe_encoded`.
 
         :raises NotThisProcess: it was not made by this process's `new_channel`.
         """
         self.require_valid_channel_name(channel)
         if not self._names.is_mine(channel):
             raise NotThisProcess(f"{channel} is not a channel of this process.")
-        super().subscribe(channel, put)
+        super().subscribe_encoded(channel, put)
 
     # Groups --------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from seaway.exceptions import ChannelFull
 from seaway.layers.channels.base import BaseChannelLayer, Capacities
 from seaway.layers.channels.inbox import Inbox, running_loop
 from seaway.layers.channels.inboxes import Inboxes
-from seaway.layers.channels.messages import Message, decode_message
+from seaway.layers.channels.messages import Message, decode_in_turn
 
 logger = logging.getLogger("seaway.channels")
 
@@ -111,9 +111,13 @@ class LocalChannels(BaseChannelLayer):
             to it at once. It decides what happens when there is too much: a subscribed channel has
             no capacity.
         """
+        self.subscribe_encoded(channel, _decoding(put))
+
+    def subscribe_encoded(self, channel: str, put: Callable[[bytes], None]) -> None:
+        """The same, for who decodes messages when it comes to them, with `decode_in_turn`."""
         self.require_valid_channel_name(channel)
         asyncio.get_running_loop()  # else nothing could ever be delivered
-        self._inboxes.subscribe(channel, _decoding(put))
+        self._inboxes.subscribe(channel, put)
 
     def unsubscribe(self, channel: str) -> None:
         """End that, and the channel's memberships. Not subscribed: nothing."""
@@ -155,7 +159,7 @@ class LocalChannels(BaseChannelLayer):
 
 def _decoding(put: Callable[[Message], None]) -> Callable[[bytes], None]:
     def put_decoded(data: bytes) -> None:
-        put(decode_message(data))
+        put(decode_in_turn(data))
 
     return put_decoded
 

@@ -1,6 +1,6 @@
 """A message of a channel layer as bytes: MessagePack, the same on every engine.
 
-What lives here: `encode_message` and `decode_message`.
+What lives here: `encode_message`, `decode_message` and `decode_in_turn`.
 What must not: channels, groups, or a type that MessagePack does not have by itself.
 
 A sender learns at once what could not travel. Dates, decimals and UUIDs would come out as strings
@@ -22,6 +22,27 @@ _encode = msgspec.msgpack.Encoder().encode
 
 #: What one receiver gets: a dict of its own, at any depth.
 decode_message: Callable[[bytes], Message] = msgspec.msgpack.Decoder(dict[str, Any]).decode
+
+#: Messages that `decode_in_turn` keeps, and bytes of the longest.
+_MOST_KEPT, _LONGEST_KEPT = 64, 4096
+_kept: dict[bytes, Message] = {}
+
+
+def decode_in_turn(data: bytes) -> Message:
+    """The same, for what many receivers of this process decode one soon after the other.
+
+    A message of scalars is decoded once, and each receiver gets a copy.
+    """
+    found = _kept.get(data)
+    if found is not None:
+        return found.copy()
+    message = decode_message(data)
+    if len(data) <= _LONGEST_KEPT and all(type(value) in _SCALARS for value in message.values()):
+        if len(_kept) >= _MOST_KEPT:
+            _kept.clear()
+        _kept[data] = message.copy()
+    return message
+
 
 _SCALARS = frozenset({str, int, float, bool, bytes, type(None)})
 _KEYS = frozenset({str, int})

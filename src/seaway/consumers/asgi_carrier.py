@@ -1,29 +1,26 @@
-"""How a consumer's messages come and go: by ASGI's receive and send, or by a connection taken over.
+"""A consumer's messages by ASGI's receive and send, for good or until it takes its connection over.
 
-What lives here: the two carriers, and the application's coroutine around the first.
-What must not: mailboxes and handlers (`run`).
+What lives here: `AsgiCarrier`, and the application's coroutine around it.
+What must not: mailboxes and handlers (`run`), a connection that was taken over (`sink_carrier`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from typing import TYPE_CHECKING, Any
 
 from seaway.consumers.handlers import LAST_TYPES
 from seaway.consumers.layer import Message
 from seaway.consumers.run import READ_AHEAD, Run
-from seaway.exceptions import CloseCode
+from seaway.consumers.sink_carrier import SinkCarrier
 from seaway.middleware import Receive, Scope, Send, is_ours
 from seaway.server.asgi_types import ClientDisconnected
 from seaway.server.flow import Gate
-from seaway.server.handoff import EXTENSION, Framing
+from seaway.server.handoff import EXTENSION
 
 if TYPE_CHECKING:
     from seaway.consumers.consumer import AsyncConsumer
-
-logger = logging.getLogger("seaway.consumers")
 
 
 async def serve(consumer: AsyncConsumer, scope: Scope, receive: Receive, send: Send) -> None:
@@ -173,121 +170,3 @@ class AsgiCarrier:
         """See `Carrier.end`."""
         if not self._done.done():
             self._done.set_result(None)
-
-
-class SinkCarrier:
-    """A WebSocket that the consumer has taken over: `seaway.server.handoff.Handler`, too."""
-
-    __slots__ = ("_closed", "_gate", "_posted", "_run", "_written", "sink")
-
-    sink: Any
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._closed = False
-        #: Bytes that threads have posted, and those that were written since: one side counts each.
-        self._posted = self._written = 0
-        self._gate: Gate | None = None
-
-    # From the server -----------------------------------------------------------------------------
-
-    def on_message(self, data: str | bytes) -> None:
-        key = "text" if isinstance(data, str) else "bytes"
-        run = self._run
-        run.hear({"type": "websocket.receive", key: data})
-        if not run.paused and run.backlog >= READ_AHEAD:
-            run.paused = True
-            self.sink.pause_reading()
-
-    def on_writable(self) -> None:
-        if self._gate is not None:
-            self._gate.open()
-
-    def on_close(self, code: int, reason: str) -> None:
-        self.on_writable()
-        self._run.hear({"type": "websocket.disconnect", "code": code, "reason": reason})
-
-    def on_drain(self, reason: str) -> bool:
-        if not self._run.consumer._says_goodbye or self._run.left:
-            return False
-        self._run.shut_down(reason)
-        return True
-
-    # From the consumer ---------------------------------------------------------------------------
-
-    async def send(self, message: Message) -> None:
-        """See `Carrier.send`."""
-        kind = message["type"]
-        if kind == "websocket.send":
-            sink = self.sink
-            sink.write(self._frame(message))
-            while not (sink.writable or self._closed or self._run.left):
-                if self._gate is None:
-                    self._gate = Gate()
-                await self._gate.wait(asyncio.get_running_loop())
-        elif kind == "websocket.close":
-            self.close(message.get("code", CloseCode.NORMAL), message.get("reason") or "")
-        else:
-            raise RuntimeError(f"Unexpected ASGI message {kind!r} while open.")
-
-    def _frame(self, message: Message) -> bytes:
-        text = message.get("text")
-        if text is None:
-            frame: bytes = self.sink.binary_frame(bytes(message["bytes"]))
-            return frame
-        return framed(self.sink.framing, text)
-
-    def post(self, message: Message) -> bool:
-        """See `Carrier.post`: the frame is made in the thread, and written on the loop."""
-        if message["type"] != "websocket.send" or not self.sink.writable:
-            return False
-        if self._posted - self._written > _MOST_POSTED:
-            return False
-        frame = self._frame(message)
-        self._posted += len(frame)
-        self._run.post(self._write_posted, frame)
-        return True
-
-    def _write_posted(self, frame: bytes) -> None:
-        self._written += len(frame)
-        self.sink.write(frame)
-
-    def close(self, code: int, reason: str) -> None:
-        """See `Carrier.close`. Closing frees a handler that waits for a slow client."""
-        self._closed = True
-        self.sink.close(int(code), reason)
-        self.on_writable()
-
-    def eased(self) -> None:
-        """See `Carrier.eased`."""
-        self.sink.resume_reading()
-
-    def end(self, error: Exception | None) -> None:
-        """See `Carrier.end`."""
-        if error is not None:
-            name, path = type(self._run.consumer).__qualname__, self._run.consumer.scope.get("path")
-            logger.error("consumer %s failed path=%s", name, path, exc_info=error)
-        self.sink.close(CloseCode.NORMAL if error is None else CloseCode.INTERNAL_ERROR)
-
-
-#: Bytes that a thread may be ahead of the loop, which alone knows whether the client reads.
-_MOST_POSTED = 64 * 1024
-#: Bytes of the longest frame that is kept for the next who sends the same.
-_LONGEST_KEPT = 64 * 1024
-
-
-class _Last:
-    """The frame that was made last: members of a group mostly send the same text in turn."""
-
-    made: tuple[Framing, str, bytes] | None = None
-
-
-def framed(framing: Framing, text: str) -> bytes:
-    """A text message framed; what comes again at once is framed once."""
-    last = _Last.made
-    if last is not None and last[0] is framing and last[1] == text:
-        return last[2]
-    frame = framing(text.encode())
-    if len(frame) <= _LONGEST_KEPT:
-        _Last.made = (framing, text, frame)
-    return frame
