@@ -65,8 +65,7 @@ class Http1Carrier(SocketEnd):
         self, stream: int, status: int, reason: str = "", headers: Iterable[Header] = ()
     ) -> None:
         """A whole response that no application made; the connection does not outlive it."""
-        fields, body = plain_response(status, reason)
-        fields = [*self.context.default_headers, *fields, *headers]
+        fields, body = plain_response(self.context.default_headers, status, reason, headers)
         self.answer(stream, status, fields, body, True)
 
     def copies_files(self, size: int) -> bool:
