@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.servers.cable import Cable
+from soak.cable import Cable
 
 from benchmarks.engines.children import Child
 from benchmarks.engines.servers import BARE, STORING, Engine

@@ -12,7 +12,7 @@ import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
-from tests.servers.cable import Cable
+from soak.cable import Cable
 
 #: What is done to an engine; returns when it is done, not when all have recovered.
 Fault = Callable[[], Awaitable[None]]

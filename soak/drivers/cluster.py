@@ -13,10 +13,10 @@ import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.servers.cable import Cable
 from tests.servers.valkey import Valkey, ValkeyCluster
 from tests.waiting import wait_for
 
+from soak.cable import Cable
 from soak.drivers.base import Fault
 from soak.drivers.redis import fill
 

@@ -11,11 +11,10 @@ import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.servers.cable import Cable
-
 from seaway.conf import place
 from seaway.layers.local.launch import ensure_broker
 from seaway.layers.local.place import Durable, find_place, lock_of
+from soak.cable import Cable
 from soak.drivers.base import Fault, pause
 
 

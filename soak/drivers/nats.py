@@ -10,10 +10,10 @@ import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.servers.cable import Cable
 from tests.servers.nats import Nats, NatsCluster
 from tests.waiting import wait_for
 
+from soak.cable import Cable
 from soak.drivers.base import Fault, cables_to
 
 

@@ -11,9 +11,9 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.servers.cable import Cable
 from tests.servers.postgres import PostgresServer
 
+from soak.cable import Cable
 from soak.drivers.base import Fault, cables_to
 
 

@@ -9,9 +9,9 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.servers.cable import Cable
 from tests.servers.valkey import Valkey
 
+from soak.cable import Cable
 from soak.drivers.base import Fault, cables_to
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from soak.cable import Cable
 
 from seaway.exceptions import LayerUnavailable
 from seaway.layers.base import Gap, Headcount, Position
@@ -23,7 +24,6 @@ from tests.layers.nats.support import (
     publish_all,
     stored,
 )
-from tests.servers.cable import Cable
 from tests.servers.nats import Nats, NatsCluster
 
 pytestmark = pytest.mark.asyncio

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
+from soak.cable import Cable
 
 from seaway.exceptions import LayerUnavailable
 from seaway.layers.base import Gap, Headcount, History, Position
 from seaway.testing.contract_support import KEPT, TOPIC, Process, eventually, page, started
 from tests.layers.postgres.support import postgres_layer
-from tests.servers.cable import Cable
 from tests.servers.postgres import PostgresServer, postgres_server
 from tests.waiting import until
 

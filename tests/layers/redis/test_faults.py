@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from soak.cable import Cable
 
 from seaway.exceptions import LayerError, LayerUnavailable
 from seaway.layers.base import Headcount
@@ -15,7 +16,6 @@ from seaway.layers.redis import keys, news, pipe
 from seaway.testing.layer_contract import Process, eventually
 from tests.layers.following import KEPT, Follower, Publisher
 from tests.layers.redis.support import connected, engine_of, namespace, processes, redis_layer
-from tests.servers.cable import Cable
 from tests.servers.valkey import SentinelTrio, Valkey, ValkeyCluster
 from tests.waiting import until
 

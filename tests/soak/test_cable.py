@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from soak.cable import Address, Cable, Mode
 
-from tests.servers.cable import Address, Cable, Mode
 from tests.waiting import until
 
 

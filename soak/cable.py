@@ -1,4 +1,4 @@
-"""The way between a client and a server, which can be hurt.
+"""The way between a client and a server, which can be hurt: in soaks, tests and benchmarks.
 
 What lives here: `Cable`, a forwarder for TCP and Unix sockets on the running event loop.
 What must not: knowledge of what is said over it.
@@ -29,7 +29,7 @@ class Mode(Enum):
 class Cable:
     """Forwards connections to an address until it is told otherwise.
 
-    :ivar port: where it listens on 127.0.0.1, unless it was started on a path.
+    :ivar port: where it listens on the target's host, unless it was started on a path.
     :ivar mode: what it does now; to be changed by its verbs only.
     """
 
@@ -46,7 +46,8 @@ class Cable:
     async def start(self, at: Path | None = None) -> Cable:
         loop = asyncio.get_running_loop()
         if at is None:
-            self._server = await loop.create_server(self._accepted, "127.0.0.1", 0)
+            host = "127.0.0.1" if isinstance(self._target, Path) else self._target[0]
+            self._server = await loop.create_server(self._accepted, host, 0)
             self.port = self._server.sockets[0].getsockname()[1]
         else:
             self._server = await loop.create_unix_server(self._accepted, str(at))
@@ -158,7 +159,7 @@ class _End(asyncio.Protocol):
         self.transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # a stream socket
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream socket
         self.transport = transport
         if self._cable.mode is Mode.REFUSING:
             transport.abort()
