@@ -13,7 +13,6 @@ import argparse
 import asyncio
 import os
 import random
-import sys
 
 from seaway.exceptions import LayerError
 from seaway.layers.base import History, Layer, Position, PresenceChange, Publication
@@ -103,4 +102,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

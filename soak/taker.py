@@ -13,7 +13,6 @@ import argparse
 import asyncio
 import os
 import random
-import sys
 
 from seaway.exceptions import LayerError
 from seaway.layers.base import Layer
@@ -82,4 +81,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -13,11 +13,10 @@ import argparse
 import asyncio
 import os
 import random
-import sys
 from collections.abc import Sequence
 
 from seaway.exceptions import LayerError
-from seaway.layers.base import Layer, PresenceChange, Publication
+from seaway.layers.base import Headcount, Layer, PresenceChange, Publication
 from seaway.layers.engines import make_layer
 from seaway.layers.hub import Hub
 
@@ -38,6 +37,9 @@ class _Words:
         return b""
 
     def members(self, topic: str, members: Sequence[bytes]) -> bytes:
+        return b""
+
+    def headcount(self, topic: str, count: Headcount) -> bytes:
         return b""
 
 
@@ -152,4 +154,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

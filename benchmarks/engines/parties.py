@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from seaway.layers.base import History, PresenceChange, Publication
+from seaway.layers.base import Headcount, History, PresenceChange, Publication
 from seaway.layers.engines import make_layer
 from seaway.layers.hub import Hub
 
@@ -127,6 +127,9 @@ class Seaway(Party):
         return b""
 
     def members(self, topic: str, members: Sequence[bytes]) -> bytes:
+        return b""
+
+    def headcount(self, topic: str, count: Headcount) -> bytes:
         return b""
 
 

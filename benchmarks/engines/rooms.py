@@ -130,9 +130,9 @@ def _server(kind: str, url: str) -> Iterator[Server]:
             bind = ("--bind", f"127.0.0.1:{port}")
             return python("-m", "seaway.server.cli", "serve", application, *bind, *workers)
         application = f"{_PROJECTS}.channels_project.asgi:application"
-        bind = ("--host", "127.0.0.1", "--port", str(port))
+        address = ("--host", "127.0.0.1", "--port", str(port))
         quiet = ("--no-access-log", "--log-level", "warning")
-        return python("-m", "uvicorn", application, *bind, *workers, *quiet)
+        return python("-m", "uvicorn", application, *address, *workers, *quiet)
 
     environment = {"BENCH_LAYER": url}
     if kind in _LAYERS:

@@ -53,7 +53,7 @@ def _local() -> Iterator[Engine]:
             # A cable's socket, moved to where a broker's would be.
             place = find_place("bench", Path(str(path) + ".d"))
             place.prepare()
-            place.socket.symlink_to(path)
+            place.socket.symlink_to(str(path))
             return f"local://{path}.d"
 
         try:

@@ -1,12 +1,13 @@
 """An HTTP/2 server without sockets: the connection under test, and what answers its requests.
 
-What lives here: `MemoryServer`, which answers every request with 200, and the peer of one.
+What lives here: `MemoryServer`, the peer of one, and what a test asks it first.
 What must not: assertions.
 """
 
 from collections.abc import Callable
+from typing import TypeVar
 
-from compliance.http2_frames import Peer
+from compliance.http2_frames import GET, Peer, headers
 
 from seaway.protocol.events import (
     DataReceived,
@@ -16,6 +17,8 @@ from seaway.protocol.events import (
     ResponseStarted,
 )
 from seaway.protocol.http2 import Http2Connection, Http2Limits
+
+E = TypeVar("E", bound=Event)
 
 
 class Clock:
@@ -63,8 +66,8 @@ class MemoryServer:
         output, self._output = self._output, b""
         return output or (b"" if self.connection.closed else None)
 
-    def of(self, kind: type[Event]) -> list[Event]:
-        return [event for event in self.events if type(event) is kind]
+    def of(self, kind: type[E]) -> list[E]:
+        return [event for event in self.events if isinstance(event, kind)]
 
     def respond(
         self, stream: int, body: bytes = b"hello", status: int = 200, headers: Headers | None = None
@@ -73,6 +76,13 @@ class MemoryServer:
 
     def start(self, stream: int, status: int = 200, headers: Headers | None = None) -> None:
         self.connection.send(ResponseStarted(stream, status, headers or []))
+
+
+def ask(server: MemoryServer, *fields: tuple[str, str], end: bool = True) -> RequestReceived:
+    """A request on stream 1, as it came out."""
+    server.peer.send(headers(1, (*GET, *fields), end=end))
+    (event,) = server.of(RequestReceived)
+    return event
 
 
 def hello(server: MemoryServer, event: Event) -> None:

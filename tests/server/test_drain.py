@@ -165,8 +165,9 @@ def test_a_worker_that_does_not_leave_is_killed(tmp_path: Path) -> None:
         """,
     )
     script = (
-        "from seaway.server import supervisor; from seaway.server.config import ServerConfig;"
-        "supervisor._SHUTDOWN_GRACE = 0.5;"
+        "from seaway.server import crew, supervisor;"
+        "from seaway.server.config import ServerConfig;"
+        "crew._SHUTDOWN_GRACE = 0.5;"
         "config = ServerConfig(bind=('127.0.0.1:0',), drain_timeout=0.1, lifespan='on');"
         "supervisor.Supervisor('stubborn', config).run()"
     )

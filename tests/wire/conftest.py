@@ -1,6 +1,8 @@
 """A program in another language, started with its clients from npm, or the reason why not.
 
-What lives here: `Program`, and the fixture that runs one. What must not: what it is asked to do.
+What lives here: `Program` and the fixture that runs one, and what it shares with a Seaway process:
+an engine, a namespace, a topic and a channel.
+What must not: what it is asked to do.
 """
 
 from __future__ import annotations
@@ -8,15 +10,26 @@ from __future__ import annotations
 import asyncio
 import shutil
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+import seaway
+from seaway.layers.base import History, Layer
+from seaway.layers.engines import make_layer
+from tests.layers.following import Follower
+from tests.servers.nats import Nats
+from tests.servers.valkey import Valkey
+
 NODE = Path(__file__).parent / "node"
 _PATIENCE = 60.0
+
+KEPT = History(size=100, seconds=300)
+TOPIC, CHANNEL = "halls/1/seats", "thumbnails"
+_SCRIPTS = Path(seaway.__file__).parent / "layers" / "redis" / "lua"
 
 
 class Program:
@@ -70,3 +83,42 @@ async def node() -> AsyncIterator[Node]:
     yield start
     for program in programs:
         await program.stop()
+
+
+@pytest.fixture(scope="package", params=["redis", "nats"])
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Valkey | Nats]:
+    """Each engine that other languages have clients of."""
+    make = Valkey if request.param == "redis" else Nats
+    server = make(tmp_path_factory.mktemp(request.param)).start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def namespace(request: pytest.FixtureRequest) -> str:
+    """This test's own."""
+    return str(request.node.originalname[:40])
+
+
+@pytest.fixture
+async def follower(server: Valkey | Nats, namespace: str) -> AsyncIterator[Follower]:
+    """A Seaway process that follows the topic."""
+    layer = make_layer(server.url, namespace=namespace, place="tests")
+    follower = await Follower(layer, TOPIC).start()
+    yield follower
+    await follower.stop()
+
+
+@pytest.fixture
+def layer(follower: Follower) -> Layer:
+    return follower.hub.layer
+
+
+@pytest.fixture
+def arguments(server: Valkey | Nats, namespace: str) -> tuple[str, ...]:
+    """The program's first ones: where it meets the Seaway process."""
+    if isinstance(server, Nats):
+        return ("nats.js", server.url, namespace)
+    return ("redis.js", server.url, namespace, str(_SCRIPTS))

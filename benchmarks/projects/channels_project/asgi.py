@@ -8,14 +8,9 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "benchmarks.projects.channels_project.settings")
 django_application = get_asgi_application()
 
-# Django has to be set up first (E402), and Channels has no type hints.
-from channels.generic.websocket import (  # type: ignore[import-untyped]  # noqa: E402
-    AsyncWebsocketConsumer,
-)
-from channels.routing import (  # type: ignore[import-untyped]  # noqa: E402
-    ProtocolTypeRouter,
-    URLRouter,
-)
+# Django has to be set up first (E402).
+from channels.generic.websocket import AsyncWebsocketConsumer  # noqa: E402
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from django.urls import path  # noqa: E402
 
 from benchmarks.projects.payload import event_number  # noqa: E402

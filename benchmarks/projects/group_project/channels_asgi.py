@@ -9,14 +9,9 @@ os.environ.setdefault(
 )
 django_application = get_asgi_application()
 
-# Django has to be set up first (E402), and Channels has no type hints.
-from channels.generic.websocket import (  # type: ignore[import-untyped]  # noqa: E402
-    AsyncWebsocketConsumer,
-)
-from channels.routing import (  # type: ignore[import-untyped]  # noqa: E402
-    ProtocolTypeRouter,
-    URLRouter,
-)
+# Django has to be set up first (E402).
+from channels.generic.websocket import AsyncWebsocketConsumer  # noqa: E402
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from django.urls import path  # noqa: E402
 
 from benchmarks.projects.group_project.consumer import group_consumer  # noqa: E402

@@ -1,8 +1,8 @@
 """What carries one request and its response: the one face of both HTTP versions to the streams.
 
 What lives here: the contract between `http_stream` and `websocket_stream` above, and `connection`
-(HTTP/1.1: the connection itself, one request at a time) and `http2_strand` (HTTP/2: one stream of a
-connection) below.
+(HTTP/1.1: the connection itself, one request at a time; it sends by `http1_carrier`) and
+`http2_strand` (HTTP/2: one stream of a connection) below.
 What must not: an implementation.
 """
 

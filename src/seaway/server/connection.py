@@ -1,41 +1,33 @@
 """One HTTP/1.1 connection: bytes to events, events to request streams, in their order.
 
 What lives here: pipelining, deadlines, and what is done about violations and failures.
-What must not: the socket (`socket_end`), ASGI (`http_stream`, `websocket_stream`), parsing.
+What must not: the socket (`socket_end`), what is sent (`http1_carrier`), ASGI (`http_stream`,
+`websocket_stream`), parsing.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import deque
-from collections.abc import Callable, Iterable
-from typing import BinaryIO, cast
+from collections.abc import Callable
+from typing import cast
 
 from seaway.protocol.events import (
     DataReceived,
     Event,
-    Headers,
-    InterimResponse,
     RequestEnded,
     RequestReceived,
-    ResponseData,
-    ResponseStarted,
-    ResponseTrailers,
     StreamReset,
     ViolationReceived,
 )
 from seaway.protocol.http1 import Http1Connection
 from seaway.protocol.http2 import PREFACE, wrong_preface
 from seaway.server.carrier import Stream
-from seaway.server.context import BODY_STEP, NEVER, Context, OpenConnection
-from seaway.server.file_body import copy_file
-from seaway.server.handoff import Farewell, Framing, Handler
+from seaway.server.context import BODY_STEP, NEVER, Context
+from seaway.server.http1_carrier import Http1Carrier
 from seaway.server.http2_connection import MultiplexedConnection
 from seaway.server.http_stream import HttpStream
-from seaway.server.replies import REQUEST_TIMEOUT, Header, plain_response
-from seaway.server.response_sink import ResponseSink
-from seaway.server.socket_end import SocketEnd
+from seaway.server.replies import REQUEST_TIMEOUT
 from seaway.server.websocket_stream import WebSocketStream
 
 #: Seconds of silence after which a draining server closes a kept-alive connection: a client in
@@ -45,11 +37,8 @@ _DRAIN_SILENCE = 1.0
 #: client that is told to go with an answer cannot send a request into a closing connection.
 _REPLACED_SILENCE = 5.0
 
-#: Bytes up to which a copy that joins head and body costs less than a second write.
-_JOIN_LIMIT = 64 * 1024
 
-
-class HttpConnection(SocketEnd):
+class HttpConnection(Http1Carrier):
     """The server's end of one connection that speaks HTTP/1.1."""
 
     __slots__ = (
@@ -57,22 +46,18 @@ class HttpConnection(SocketEnd):
         "_body_due",
         "_fresh",
         "_head_seen",
-        "_incoming",
         "_queue",
         "_touched",
         "_violation",
-        "current",
-        "http",
     )
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self.http = Http1Connection(context.http_limits)
-        #: The stream whose response is due; those behind it wait in `_queue`.
-        self.current: Stream | None = None
+        self.current = None
+        #: Streams behind the current one.
         self._queue: deque[Stream] | None = None
-        #: The stream of the request that arrives, or that has arrived last.
-        self._incoming: Stream | None = None
+        self._incoming = None
         self._head_seen = False
         #: When so many bytes more of the body that arrives have to be there.
         self._body_due = NEVER
@@ -203,32 +188,6 @@ class HttpConnection(SocketEnd):
 
     # From the streams ----------------------------------------------------------------------------
 
-    def answer(self, stream: int, status: int, headers: Headers, data: bytes, ended: bool) -> int:
-        head, part = self.http.answer(stream, status, headers, data, ended)
-        size = len(part)
-        if size > _JOIN_LIMIT:
-            self.transport.write(head)
-            self.transport.write(part)
-        else:
-            self.transport.write(head + part)
-        return size
-
-    def send(
-        self, event: InterimResponse | ResponseStarted | ResponseData | ResponseTrailers
-    ) -> int:
-        data = self.http.send(event)
-        if data:
-            self.transport.write(data)
-        return len(data)
-
-    def respond(
-        self, stream: int, status: int, reason: str = "", headers: Iterable[Header] = ()
-    ) -> None:
-        """A whole response that no application made; the connection does not outlive it."""
-        fields, body = plain_response(status, reason)
-        fields = [*self.context.default_headers, *fields, *headers]
-        self.answer(stream, status, fields, body, True)
-
     def response_ended(self, stream: Stream) -> None:
         """The current response is complete: go on with the next request, or close."""
         if stream is not self.current or self.closing:
@@ -265,44 +224,6 @@ class HttpConnection(SocketEnd):
     def took(self, size: int) -> None:
         if not self.reading:
             self.update_reading()
-
-    def copies_files(self, size: int) -> bool:
-        return not self.encrypted and hasattr(os, "sendfile") and self.http.body_left >= size
-
-    async def copy_file(self, file: BinaryIO, size: int) -> int:
-        before = self.http.body_left
-        await copy_file(self, file, size, self.http.skip)
-        return before - self.http.body_left
-
-    def push(self, path: bytes, headers: list[Header]) -> None:
-        """Nothing: HTTP/1.1 has no promises."""
-
-    def accept(self, event: ResponseStarted) -> asyncio.Transport:
-        self.send(event)
-        return self.transport
-
-    def hand_over(self, protocol: asyncio.Protocol) -> bytes:
-        self._give_way(protocol)
-        return self.http.upgrade()
-
-    def stream_body(
-        self, event: ResponseStarted, handler: Handler, framing: Framing, farewell: Farewell
-    ) -> ResponseSink:
-        head, coding = self.http.stream(event)
-        self.transport.write(head)
-        sink = ResponseSink(self.context, self.transport, handler, framing, farewell, coding)
-        self._give_way(sink)
-        if self.context.draining:
-            self.context.loop.call_soon(sink.drain)
-        return sink
-
-    def _give_way(self, protocol: asyncio.Protocol) -> None:
-        """Leave the transport to another protocol; nothing of this one stays."""
-        self.read(True)
-        self.closing = True
-        self.current = self._incoming = None
-        self.context.replaced(self, cast("OpenConnection", protocol))
-        self.transport.set_protocol(protocol)
 
     def update_reading(self) -> None:
         """Read from the peer unless requests or body parts wait for the application."""

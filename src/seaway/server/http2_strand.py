@@ -124,8 +124,7 @@ class Strand:
     def respond(
         self, stream: int, status: int, reason: str = "", headers: Iterable[Header] = ()
     ) -> None:
-        fields, body = plain_response(status, reason)
-        fields = [*self.context.default_headers, *fields, *headers]
+        fields, body = plain_response(self.context.default_headers, status, reason, headers)
         self.answer(stream, status, fields, body, True)
 
     def response_ended(self, stream: Stream) -> None:

@@ -6,6 +6,7 @@ What must not: decisions about when to send them (`connection`).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from http import HTTPStatus
 
 from seaway.protocol.events import Headers
@@ -43,17 +44,23 @@ def restart_reason(config: ServerConfig) -> str:
     return f"service restart; within={round(config.reconnect_window * 1000)}"
 
 
-def plain_response(status: int, reason: str = "") -> tuple[Headers, bytes]:
+def plain_response(
+    default: Headers, status: int, reason: str, more: Iterable[Header]
+) -> tuple[Headers, bytes]:
     """Headers and body of a text that says the status and, if there is one, the reason.
+
+    :param default: the headers that all of the server's responses have, and ``more`` this one's.
 
     With ``connection: close``: these responses end their connection.
     """
     text = f"{status} {_phrase(status)}"
     body = f"{text}: {reason}\n".encode() if reason else f"{text}\n".encode()
     headers = [
+        *default,
         (b"content-type", b"text/plain; charset=utf-8"),
         (b"content-length", str(len(body)).encode()),
         (b"connection", b"close"),
+        *more,
     ]
     return headers, body
 

@@ -1,7 +1,8 @@
-"""The supervisor: starts worker processes, keeps them alive, replaces them, lets them go.
+"""The supervisor: decides when workers start, are replaced, and go.
 
 What lives here: plain synchronous code: one select loop over the workers' sockets and the signals.
-What must not: asyncio, the application (only workers import it).
+What must not: asyncio, the application (only workers import it), how a worker is started and let
+go (`crew`), the delays between crashes (`restarts`).
 
 A worker's life is STARTING, READY, LEAVING. Workers of one generation serve the same code; SIGHUP
 starts the next generation, and the old one leaves only when every new worker is ready. A worker
@@ -13,36 +14,29 @@ from __future__ import annotations
 import logging
 import selectors
 import signal
-import socket
 import time
 from collections.abc import Callable
 
 from seaway.server import logs
-from seaway.server.addresses import bind_all, close_all, remove_files, tls_context, unix_files, url
+from seaway.server.addresses import bind_all, remove_files, tls_context, unix_files, url
 from seaway.server.application import (
     Announce,
     Announcement,
     StartupFailed,
     print_announcement,
 )
-from seaway.server.board import Board
 from seaway.server.config import ServerConfig
+from seaway.server.crew import Crew
 from seaway.server.logs import log_event, server_log
 from seaway.server.process_signals import Signals, pid_file
+from seaway.server.restarts import Restarts
 from seaway.server.server import loop_factory
 from seaway.server.systemd import Notifier
-from seaway.server.worker import Order, Report
+from seaway.server.worker import Report
 from seaway.server.worker_process import LEAVING, READY, STARTING, WorkerProcess
 
-#: Seconds before a crashed worker is replaced: doubled with each crash in a row, up to the most.
-_FIRST_DELAY, _MOST_DELAY = 0.1, 30.0
-#: Seconds of life after which a crash counts as the first one again.
-_LONG_LIFE = 30.0
 #: Seconds until a replacement that did not start is tried again.
 _RECYCLE_DELAY = 30.0
-#: Seconds that a worker has, beyond the drain timeout, for its application's shutdown.
-_SHUTDOWN_GRACE = 10.0
-
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
@@ -56,11 +50,8 @@ class Supervisor:
         self._config = config
         self._announce = announce
         self._selector = selectors.DefaultSelector()
-        self._sockets: list[socket.socket] = []
-        self._workers: list[WorkerProcess] = []
-        #: When to start workers in place of crashed ones.
-        self._restarts: list[float] = []
-        self._crashes = 0
+        self._restarts = Restarts()
+        self._crew: Crew
         #: Before this time no spent worker is replaced.
         self._recycle_at = 0.0
         self._generation = 0
@@ -78,23 +69,19 @@ class Supervisor:
         tls_context(self._config)
         loop_factory(self._config.loop)
         logs.configure(self._config)
-        self._sockets = bind_all(self._config)
-        # Two generations, and as many again that are still leaving.
-        self._board = Board.make(4 * self._config.workers + 4)
+        sockets = bind_all(self._config)
+        self._crew = Crew(self._application, self._config, sockets, self._selector)
         self._notifier = Notifier()
-        files = unix_files(self._sockets)
+        files = unix_files(sockets)
         try:
             with Signals(_SIGNALS) as self._signals, pid_file(self._config.pid_file):
                 self._selector.register(self._signals.wake, selectors.EVENT_READ)
                 self._spawn_generation(0)
-                while self._workers or self._restarts:
+                while self._crew.workers or self._restarts.due:
                     self._turn()
         finally:
-            for worker in self._workers:
-                worker.kill()
-            close_all(self._sockets)
+            self._crew.close()
             remove_files(files)
-            self._board.close()
             self._notifier.close()
             self._selector.close()
         if self._failure is not None:
@@ -108,7 +95,7 @@ class Supervisor:
                 self._listen(key.data)
         for number in self._signals.take():
             _ON_SIGNAL[number](self)
-        for worker in list(self._workers):
+        for worker in self._crew:
             if worker.has_ended():
                 self._listen(worker)
                 self._bury(worker)
@@ -117,25 +104,24 @@ class Supervisor:
         self._meet_deadlines()
 
     def _patience(self) -> float | None:
-        times = [*self._restarts, *(worker.kill_at for worker in self._workers if worker.kill_at)]
+        times = [*self._restarts.due, *(worker.kill_at for worker in self._crew if worker.kill_at)]
         if self._notifier.due:
             times.append(self._notifier.due)
-        if any(worker.spent for worker in self._workers) and self._recycle_at > time.monotonic():
+        if any(worker.spent for worker in self._crew) and self._recycle_at > time.monotonic():
             times.append(self._recycle_at)
         return max(0.0, min(times) - time.monotonic()) if times else None
 
     def _meet_deadlines(self) -> None:
         now = time.monotonic()
-        for worker in list(self._workers):
+        for worker in self._crew:
             if worker.kill_at and worker.kill_at <= now:
                 if worker.state == STARTING:
                     self._hangs(worker)
                     continue
                 log_event(server_log, logging.WARNING, "worker_killed", pid=worker.pid)
                 worker.kill()
-        for _ in [due for due in self._restarts if due <= now]:
-            self._spawn(self._generation)
-        self._restarts = [due for due in self._restarts if due > now]
+        for _ in range(self._restarts.take(now)):
+            self._crew.spawn(self._generation)
         self._notifier.live(now)
         if now >= self._recycle_at:
             self._recycle()
@@ -144,24 +130,7 @@ class Supervisor:
 
     def _spawn_generation(self, generation: int) -> None:
         for _ in range(self._config.workers):
-            self._spawn(generation)
-
-    def _spawn(self, generation: int, replaces: WorkerProcess | None = None) -> None:
-        fds = [sock.fileno() for sock in self._sockets]
-        order = Order(self._application, self._config, fds, *self._seat())
-        worker = WorkerProcess(order, generation)
-        worker.replaces = replaces
-        worker.kill_at = worker.started_at + self._config.start_timeout
-        self._workers.append(worker)
-        self._selector.register(worker.control, selectors.EVENT_READ, worker)
-
-    def _seat(self) -> tuple[int, int]:
-        """The board and a free slot on it; no board for a worker that has no company."""
-        taken = {worker.slot for worker in self._workers}
-        free = next((slot for slot in range(self._board.slots) if slot not in taken), -1)
-        # The one worker's successor takes all that comes while the old one still accepts.
-        alone = self._config.workers == 1 or free < 0
-        return (-1 if alone else self._board.fd, free)
+            self._crew.spawn(generation)
 
     def _hangs(self, worker: WorkerProcess) -> None:
         """It was not ready in time."""
@@ -171,15 +140,13 @@ class Supervisor:
 
     def _listen(self, worker: WorkerProcess) -> None:
         """Take in what a worker reports."""
-        for report in worker.reports():
+        for report in self._crew.reports(worker):
             if report.failed:
                 self._failed(worker, report)
             elif report.spent:
                 worker.spent = report.spent
             else:
                 self._ready(worker, report)
-        if worker.silent and worker.control in self._selector.get_map():
-            self._selector.unregister(worker.control)
 
     def _ready(self, worker: WorkerProcess, report: Report) -> None:
         if worker.state != STARTING:
@@ -188,12 +155,12 @@ class Supervisor:
         worker.kill_at = None
         if worker.replaces is not None:
             self._replaced(worker, worker.replaces)
-        generation = [each for each in self._workers if each.generation == worker.generation]
+        generation = self._crew.of(worker.generation)
         if len(generation) < self._config.workers or any(e.state != READY for e in generation):
             return
         if not self._announced:
             self._announced = True
-            urls = [url(sock, tls=self._config.tls) for sock in self._sockets]
+            urls = [url(sock, tls=self._config.tls) for sock in self._crew.sockets]
             count = self._config.workers
             self._announce(
                 Announcement(urls, count, report.loop, self._application, report.details)
@@ -207,9 +174,9 @@ class Supervisor:
         self._generation, self._next = generation, None
         self._restarts.clear()
         log_event(server_log, logging.INFO, "reloaded", generation=generation)
-        for worker in self._workers:
+        for worker in self._crew:
             if worker.generation != generation:
-                self._dismiss(worker, replaced=True)
+                self._crew.dismiss(worker, replaced=True)
         self._say_ready()
 
     def _say_ready(self) -> None:
@@ -233,9 +200,9 @@ class Supervisor:
     def _abandon_reload(self, reason: str, traceback: str = "") -> None:
         """A new worker does not start: the old generation stays."""
         abandoned, self._next = self._next, None
-        for worker in self._workers:
-            if worker.generation == abandoned:
-                self._dismiss(worker)
+        if abandoned is not None:
+            for worker in self._crew.of(abandoned):
+                self._crew.dismiss(worker)
         fields = {"traceback": traceback} if traceback else {}
         log_event(server_log, logging.ERROR, "reload_failed", reason=reason, **fields)
         self._say_ready()
@@ -246,18 +213,18 @@ class Supervisor:
         """Start a successor of a spent worker, unless one of any worker is on its way."""
         if self._stopping or self._next is not None:
             return
-        if self._restarts or any(worker.state == STARTING for worker in self._workers):
+        if self._restarts.due or any(worker.state == STARTING for worker in self._crew):
             return
-        worker = next((each for each in self._workers if each.spent and each.state == READY), None)
+        worker = next((each for each in self._crew if each.spent and each.state == READY), None)
         if worker is not None:
             fields = {"pid": worker.pid, "reason": worker.spent}
             log_event(server_log, logging.INFO, "recycling", **fields)
-            self._spawn(worker.generation, replaces=worker)
+            self._crew.spawn(worker.generation, replaces=worker)
 
     def _replaced(self, worker: WorkerProcess, old: WorkerProcess) -> None:
         worker.replaces = None
         if old.state == READY:
-            self._dismiss(old, replaced=True)
+            self._crew.dismiss(old, replaced=True)
 
     def _put_off_recycling(self, worker: WorkerProcess, reason: str) -> None:
         """A successor does not start: the spent worker stays for now."""
@@ -269,11 +236,7 @@ class Supervisor:
 
     def _bury(self, worker: WorkerProcess) -> None:
         """A process has ended: decide what that means."""
-        self._workers.remove(worker)
-        if worker.control in self._selector.get_map():
-            self._selector.unregister(worker.control)
-        worker.control.close()
-        self._board.leave(worker.slot)
+        self._crew.remove(worker)
         if worker.state == LEAVING or self._stopping:
             return
         reason = worker.cause_of_death()
@@ -290,7 +253,7 @@ class Supervisor:
 
     def _inherited(self, worker: WorkerProcess) -> bool:
         """Whether a successor of a worker that has died is on its way already."""
-        heir = next((each for each in self._workers if each.replaces is worker), None)
+        heir = next((each for each in self._crew if each.replaces is worker), None)
         if heir is not None:
             heir.replaces = None
         return heir is not None
@@ -298,10 +261,7 @@ class Supervisor:
     def _replace(self, worker: WorkerProcess, *, reason: str) -> None:
         """Start another worker in place of this one, after a delay that grows with the crashes."""
         now = time.monotonic()
-        lived = now - worker.started_at
-        self._crashes = 0 if lived >= _LONG_LIFE else self._crashes + 1
-        delay = min(_MOST_DELAY, _FIRST_DELAY * 2.0 ** min(self._crashes, 16))
-        self._restarts.append(now + delay)
+        delay = self._restarts.after(now - worker.started_at, now)
         log_event(
             server_log,
             logging.ERROR,
@@ -311,28 +271,15 @@ class Supervisor:
             restart_in=round(delay, 1),
         )
 
-    def _dismiss(self, worker: WorkerProcess, *, replaced: bool = False) -> None:
-        """Let a worker finish and go. One that is starting has nothing to finish."""
-        if worker.state == READY:
-            config = self._config
-            patience = config.drain_delay + config.drain_timeout + _SHUTDOWN_GRACE
-            worker.leave(time.monotonic() + patience, replaced=replaced)
-        elif worker.state == STARTING:
-            worker.leave(time.monotonic() + _SHUTDOWN_GRACE, replaced=False)
-
     def _stop(self) -> None:
         """Let every worker finish and go; asked again, end them at once."""
         if self._stopping:
-            for worker in self._workers:
-                worker.kill()
+            self._crew.kill()
             return
         self._stopping = True
         self._notifier.stopping()
         self._restarts.clear()
-        # The workers close theirs as well, so that nobody is accepted and then left alone.
-        close_all(self._sockets)
-        for worker in self._workers:
-            self._dismiss(worker)
+        self._crew.dismiss_all()
 
     def _reload(self) -> None:
         if self._stopping or not self._announced:

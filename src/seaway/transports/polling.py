@@ -18,7 +18,8 @@ from seaway.auth import Visitor
 from seaway.connections.connection import Connection
 from seaway.dialects.seaway import DIALECT
 from seaway.exceptions import CloseCode
-from seaway.server.handoff import Framing, Handler
+from seaway.server.handoff import Handler
+from seaway.transports.backlog import Backlog
 from seaway.transports.http import (
     Refusal,
     Scope,
@@ -30,7 +31,7 @@ from seaway.transports.http import (
     respond,
     while_connected,
 )
-from seaway.transports.relay import HIGH_WATER, Receive, Send, line_frame
+from seaway.transports.relay import Receive, Send, line_frame
 from seaway.transports.sessions import Answer, Session, Sessions, Taken, Upload
 from seaway.transports.sse import MAX_BODY, check_open, gone, ticket_of
 
@@ -38,7 +39,7 @@ from seaway.transports.sse import MAX_BODY, check_open, gone, ticket_of
 FIRST_POLL_SECONDS = 10.0
 
 
-class PollSink:
+class PollSink(Backlog):
     """What waits for a polling client.
 
     :param handler: told when the client has caught up, and when the connection has ended.
@@ -46,21 +47,13 @@ class PollSink:
     :ivar polled: whether a poll is waiting now.
     """
 
-    __slots__ = (
-        "_batch", "_handler", "_poller", "_size", "_waiting", "end", "framing", "number",
-        "writable",
-    )  # fmt: skip
+    __slots__ = ("_batch", "_poller", "number")
 
     def __init__(self, handler: Handler) -> None:
-        self.framing: Framing = line_frame
-        self.writable = True
+        super().__init__(handler, line_frame)
         self.number = 0
-        self.end: tuple[int, str] | None = None
-        self._handler = handler
-        self._waiting: list[bytes] = []
         #: The lines of the batch that no poll has acknowledged.
         self._batch = b""
-        self._size = 0
         self._poller: asyncio.Future[bool] | None = None
 
     @property
@@ -69,20 +62,14 @@ class PollSink:
 
     # Sink ----------------------------------------------------------------------------------------
 
-    def write(self, frame: bytes) -> None:
-        if self.end is None:
-            self._waiting.append(frame)
-            self._size += len(frame)
-            self.writable = self._size <= HIGH_WATER
-            self._wake(first=True)
+    def _rouse(self) -> None:
+        self._wake(first=True)
 
     def close(self, code: int, reason: str = "") -> None:
         if self.end is None:
-            self.end = (int(code), reason)
-            self.writable = False
-            self._wake(first=True)
+            self._finish(code, reason)
             # Not from inside the call: closing may be the answer to a message in hand.
-            asyncio.get_running_loop().call_soon(self._handler.on_close, *self.end)
+            asyncio.get_running_loop().call_soon(self._handler.on_close, int(code), reason)
 
     def pause_reading(self) -> None:
         """`Connection.busy` tells; nothing is read here."""
@@ -114,11 +101,8 @@ class PollSink:
         return self._answer(self._batch)
 
     def _acknowledge(self) -> None:
-        self._size -= len(self._batch)
-        self._batch = b""
-        if not self.writable and self.end is None and not self._waiting:
-            self.writable = True
-            self._handler.on_writable()
+        batch, self._batch = self._batch, b""
+        self._taken(len(batch))
 
     async def _messages(self, seconds: float) -> bool:
         """Whether there are messages within that time, and this is still the poll to give them."""

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from seaway.server.handoff import Framing, Handler
+from seaway.server.handoff import Handler
+from seaway.transports.backlog import Backlog
 
 logger = logging.getLogger("seaway.connections")
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
-
-#: As in the server's own sink: bytes that may wait before the hub stops writing.
-HIGH_WATER = 64 * 1024
 
 
 def line_frame(message: bytes) -> bytes:
@@ -29,39 +26,25 @@ def line_frame(message: bytes) -> bytes:
     return message + b"\n"
 
 
-class RelaySink:
+class RelaySink(Backlog):
     """Queues what is written and sends it in order. One task per connection: ASGI's price."""
 
-    __slots__ = (
-        "_close", "_deaf", "_handler", "_listening", "_reading", "_size", "_waiting", "_wake",
-        "framing", "writable",
-    )  # fmt: skip
+    __slots__ = ("_deaf", "_listening", "_reading", "_wake")
 
     def __init__(self, handler: Handler) -> None:
-        self.framing: Framing = line_frame
-        self._handler = handler
-        self._waiting: deque[bytes] = deque()
-        self._size = 0
+        super().__init__(handler, line_frame)
         self._wake = asyncio.Event()
         self._reading = asyncio.Event()
         self._reading.set()
-        self._close: tuple[int, str] | None = None
         self._listening = asyncio.timeout(None)
         self._deaf = asyncio.Event()
-        self.writable = True
 
-    def write(self, frame: bytes) -> None:
-        if self._close is None:
-            self._waiting.append(frame)
-            self._size += len(frame)
-            self.writable = self._size <= HIGH_WATER
-            self._wake.set()
+    def _rouse(self) -> None:
+        self._wake.set()
 
     def close(self, code: int, reason: str = "") -> None:
-        if self._close is None:
-            self._close = (code, reason)
-            self.writable = False
-            self._wake.set()
+        if self.end is None:
+            self._finish(code, reason)
             self._reading.set()
 
     def pause_reading(self) -> None:
@@ -79,11 +62,11 @@ class RelaySink:
                 code, reason = await self._read(receive)
         except TimeoutError:
             # We close: what the peer answers is not awaited.
-            code, reason = self._close or (code, reason)
+            code, reason = self.end or (code, reason)
         finally:
             self.writable = False
             self._deaf.set()
-            if self._close is None:
+            if self.end is None:
                 writer.cancel()
             await asyncio.wait([writer])
             if not writer.cancelled() and (error := writer.exception()) is not None:
@@ -107,12 +90,9 @@ class RelaySink:
                 frames = self._waiting.popleft()
                 for message in frames[:-1].split(b"\n"):
                     await send({"type": "websocket.send", "text": message.decode()})
-                self._size -= len(frames)
-                if not self._waiting and not self.writable and self._close is None:
-                    self.writable = True
-                    self._handler.on_writable()
-            if self._close is not None:
-                code, reason = self._close
+                self._taken(len(frames))
+            if self.end is not None:
+                code, reason = self.end
                 await self._stop_listening()
                 await send({"type": "websocket.close", "code": code, "reason": reason})
                 return

@@ -14,42 +14,28 @@ from typing import Any
 from seaway.exceptions import CloseCode
 from seaway.protocol import sse
 from seaway.server.handoff import EXTENSION, Farewell, Framing, Handler, Sink
+from seaway.transports.backlog import Backlog
 from seaway.transports.http import LIVE, Headers, Scope
-from seaway.transports.relay import HIGH_WATER, Receive, Send
+from seaway.transports.relay import Receive, Send
 
 
-class StreamSink:
+class StreamSink(Backlog):
     """Keeps what is written until the server has taken what came before. One task: ASGI's price."""
 
-    __slots__ = (
-        "_closing", "_farewell", "_handler", "_size", "_waiting", "_wake", "framing", "writable",
-    )  # fmt: skip
+    __slots__ = ("_farewell", "_wake")
 
     def __init__(self, handler: Handler, framing: Framing, farewell: Farewell) -> None:
-        self.framing = framing
-        self.writable = True
-        self._handler = handler
+        super().__init__(handler, framing)
         self._farewell = farewell
-        self._waiting: list[bytes] = []
-        self._size = 0
         self._wake = asyncio.Event()
-        self._closing: tuple[int, str] | None = None
 
-    def write(self, frame: bytes) -> None:
-        if self._closing is None:
-            self._waiting.append(frame)
-            self._size += len(frame)
-            self.writable = self._size <= HIGH_WATER
-            self._wake.set()
+    def _rouse(self) -> None:
+        self._wake.set()
 
     def close(self, code: int, reason: str = "") -> None:
-        if self._closing is None:
-            last = self._farewell(code, reason)
-            self._waiting.append(last)
-            self._size += len(last)
-            self._closing = (code, reason)
-            self.writable = False
-            self._wake.set()
+        if self.end is None:
+            self._put(self._farewell(code, reason))
+            self._finish(code, reason)
 
     def pause_reading(self) -> None:
         """Nothing is read from the client here."""
@@ -65,7 +51,7 @@ class StreamSink:
             await asyncio.wait((writer, reader), return_when=asyncio.FIRST_COMPLETED)
         finally:
             self.writable = False
-            ends, self._closing = self._closing, self._closing or (CloseCode.ABNORMAL, "")
+            ends, self.end = self.end, self.end or (CloseCode.ABNORMAL, "")
             for task in (writer, reader):
                 task.cancel()
             # A failed send is how some servers say that the client has gone.
@@ -77,14 +63,11 @@ class StreamSink:
             await self._wake.wait()
             self._wake.clear()
             while self._waiting:
-                frames, self._waiting = self._waiting, []
-                size = self._size
-                await send(_body(b"".join(frames), more=True))
-                self._size -= size
-                if not self._waiting and not self.writable and self._closing is None:
-                    self.writable = True
-                    self._handler.on_writable()
-            if self._closing is not None:
+                frames = b"".join(self._waiting)
+                self._waiting.clear()
+                await send(_body(frames, more=True))
+                self._taken(len(frames))
+            if self.end is not None:
                 await send(_body(b"", more=False))
                 return
 

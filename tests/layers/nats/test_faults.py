@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from soak.cable import Cable
 
 from seaway.exceptions import LayerUnavailable
 from seaway.layers.base import Gap, Headcount, Position
@@ -23,7 +24,6 @@ from tests.layers.nats.support import (
     publish_all,
     stored,
 )
-from tests.servers.cutting_proxy import CuttingProxy
 from tests.servers.nats import Nats, NatsCluster
 
 pytestmark = pytest.mark.asyncio
@@ -176,15 +176,15 @@ async def test_a_deleted_stream_is_made_again_with_new_epochs(
 
 
 async def test_whatever_is_cut_nothing_is_stored_twice(own_nats: Nats) -> None:
-    proxy = await CuttingProxy(own_nats.port).start()
+    cable = await Cable(("127.0.0.1", own_nats.port)).start()
     name = namespace()
-    [here] = await processes(f"nats://127.0.0.1:{proxy.port}?timeout=10", 1, name)
+    [here] = await processes(f"nats://127.0.0.1:{cable.port}?timeout=10", 1, name)
     [there] = await processes(own_nats.url, 1, name)
     before = await there.layer.watch(TOPIC)
     names = [b"%d" % n for n in range(300)]
     told: list[bytes] = []
     for round_ in range(15):
-        proxy.cut_after = 150 + round_ * 101
+        cable.reset_after(150 + round_ * 101)
         told += await publish_all(here.layer, names[round_ * 20 : round_ * 20 + 20])
     assert told == names
     assert [publication.data for publication in await stored(there.layer, before)] == names
@@ -192,15 +192,15 @@ async def test_whatever_is_cut_nothing_is_stored_twice(own_nats: Nats) -> None:
     check_heard(there)
     await here.layer.close()
     await there.layer.close()
-    await proxy.close()
+    await cable.close()
 
 
 async def test_messages_of_a_channel_survive_cuts_once(own_nats: Nats) -> None:
-    proxy = await CuttingProxy(own_nats.port).start()
-    [here] = await processes(f"nats://127.0.0.1:{proxy.port}?timeout=10", 1)
+    cable = await Cable(("127.0.0.1", own_nats.port)).start()
+    [here] = await processes(f"nats://127.0.0.1:{cable.port}?timeout=10", 1)
     got: list[bytes] = []
     for round_ in range(10):
-        proxy.cut_after = 900 + round_ * 173
+        cable.reset_after(900 + round_ * 173)
         for n in range(5):
             await here.layer.send("jobs", b"%d-%d" % (round_, n))
         count = 0
@@ -211,7 +211,7 @@ async def test_messages_of_a_channel_survive_cuts_once(own_nats: Nats) -> None:
                     count += 1
     assert got == [b"%d-%d" % (round_, n) for round_ in range(10) for n in range(5)]
     await here.layer.close()
-    await proxy.close()
+    await cable.close()
 
 
 async def test_news_that_were_lost_in_silence_are_noticed(
@@ -231,41 +231,41 @@ async def test_news_that_were_lost_in_silence_are_noticed(
 
 
 async def test_a_process_behind_a_dead_network_leaves_and_returns(own_nats: Nats) -> None:
-    proxy = await CuttingProxy(own_nats.port).start()
+    cable = await Cable(("127.0.0.1", own_nats.port)).start()
     name = namespace()
-    [here] = await processes(f"nats://127.0.0.1:{proxy.port}?lease=2", 1, name)
+    [here] = await processes(f"nats://127.0.0.1:{cable.port}?lease=2", 1, name)
     [there] = await processes(f"{own_nats.url}?lease=2", 1, name)
     try:
         await there.layer.watch(TOPIC)
         await here.layer.enter(TOPIC, "ann", b"A", "user-1")
         await there.heard.until_present({"ann": b"A"})
-        proxy.hang()
+        cable.hold()
         await there.heard.until_present({})
         # Who takes a process for dead tells it first and removes its members then.
         await eventually(lambda: there.layer.headcount(TOPIC), lambda at: at == Headcount(0, 0))
-        proxy.go_on()
+        cable.carry()
         await there.heard.until_present({"ann": b"A"})
         assert await there.layer.members(TOPIC) == {"ann": b"A"}
     finally:
         await here.layer.close()
         await there.layer.close()
-        await proxy.close()
+        await cable.close()
 
 
 async def test_what_a_dead_process_held_is_handed_out_before_its_lease_ends(
     own_nats: Nats,
 ) -> None:
-    proxy = await CuttingProxy(own_nats.port).start()
+    cable = await Cable(("127.0.0.1", own_nats.port)).start()
     name = namespace()
-    [here] = await processes(f"nats://127.0.0.1:{proxy.port}?lease=2", 1, name)
+    [here] = await processes(f"nats://127.0.0.1:{cable.port}?lease=2", 1, name)
     [there] = await processes(f"{own_nats.url}?lease=2", 1, name)
     await here.layer.send("jobs", b"x")
     [first] = await here.layer.receive("jobs", wait=5.0, lease=300.0)
-    proxy.hang()
+    cable.hold()
     [second] = await there.layer.receive("jobs", wait=30.0)
     assert (second.id, second.attempt) == (first.id, 2)
     await there.layer.close()
-    await proxy.close()
+    await cable.close()
     await here.layer.close()
 
 

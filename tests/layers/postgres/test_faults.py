@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
+from soak.cable import Cable
 
 from seaway.exceptions import LayerUnavailable
 from seaway.layers.base import Gap, Headcount, History, Position
 from seaway.testing.contract_support import KEPT, TOPIC, Process, eventually, page, started
 from tests.layers.postgres.support import postgres_layer
 from tests.servers.postgres import PostgresServer, postgres_server
-from tests.servers.tcp_proxy import TcpProxy
 from tests.waiting import until
 
 LONG = History(size=100_000, seconds=3600)
@@ -27,13 +27,14 @@ def fragile() -> Iterator[PostgresServer]:
 
 
 @pytest_asyncio.fixture
-async def proxy(postgres: PostgresServer) -> AsyncIterator[TcpProxy]:
-    async with TcpProxy(postgres.port) as proxy:
-        yield proxy
+async def cable(postgres: PostgresServer) -> AsyncIterator[Cable]:
+    cable = await Cable(("127.0.0.1", postgres.port)).start()
+    yield cable
+    await cable.close()
 
 
-def through(proxy: TcpProxy, server: PostgresServer) -> str:
-    return server.url().replace(f":{server.port}/", f":{proxy.port}/")
+def through(cable: Cable, server: PostgresServer) -> str:
+    return server.url().replace(f":{server.port}/", f":{cable.port}/")
 
 
 async def process(url: str, namespace: str, timeout: float = 10.0) -> Process:
@@ -122,17 +123,17 @@ async def test_a_server_that_stands_still_makes_publishers_wait_and_then_tells_t
 
 
 async def test_a_cut_between_one_process_and_the_server_loses_nothing(
-    postgres: PostgresServer, proxy: TcpProxy, namespace: str
+    postgres: PostgresServer, cable: Cable, namespace: str
 ) -> None:
-    here = await process(through(proxy, postgres), namespace)
-    there = await process(through(proxy, postgres), namespace)
+    here = await process(through(cable, postgres), namespace)
+    there = await process(through(cable, postgres), namespace)
     await there.layer.watch(TOPIC)
     told: dict[int, bytes] = {}
     stop = asyncio.Event()
     publishing = asyncio.create_task(publish_until(here, stop, told))
     for _ in range(6):
         await more_than(told, len(told) + 20)
-        proxy.cut()
+        cable.reset()
     stop.set()
     await publishing
     await there.heard.until_count(max(told))
@@ -143,20 +144,20 @@ async def test_a_cut_between_one_process_and_the_server_loses_nothing(
 
 
 async def test_what_was_done_when_its_answer_was_lost_is_not_done_again(
-    postgres: PostgresServer, proxy: TcpProxy, namespace: str
+    postgres: PostgresServer, cable: Cable, namespace: str
 ) -> None:
-    here = await process(through(proxy, postgres), namespace)
+    here = await process(through(cable, postgres), namespace)
     beside = await process(postgres.url(), namespace)
     await here.layer.publish(TOPIC, b"0", KEPT)
     await here.layer.send("jobs", b"0")
-    proxy.deaf = True
+    cable.lose_answers()
     publishing = asyncio.create_task(here.layer.publish(TOPIC, b"1", KEPT))
     sending = asyncio.create_task(here.layer.send("jobs", b"1"))
     await eventually(lambda: beside.layer.position(TOPIC), lambda at: at.offset == 2)
     await eventually(lambda: beside.layer.queue_state("jobs"), lambda state: state.waiting == 2)
     several = [asyncio.create_task(here.layer.publish(TOPIC, b"%d" % n, KEPT)) for n in (2, 3, 4)]
-    proxy.deaf = False
-    proxy.cut()
+    cable.reset()
+    cable.carry()
     position, id_ = await publishing, await sending
     assert position == Position(position.epoch, 2)
     assert [at.offset for at in await asyncio.gather(*several)] == [3, 4, 5]
@@ -170,17 +171,17 @@ async def test_what_was_done_when_its_answer_was_lost_is_not_done_again(
 
 
 async def test_what_was_handed_out_into_a_cut_is_handed_out_again_at_once(
-    postgres: PostgresServer, proxy: TcpProxy, namespace: str
+    postgres: PostgresServer, cable: Cable, namespace: str
 ) -> None:
-    here = await process(through(proxy, postgres), namespace)
+    here = await process(through(cable, postgres), namespace)
     beside = await process(postgres.url(), namespace)
     assert list(await here.layer.receive("jobs")) == []
     await beside.layer.send("jobs", b"x")
-    proxy.deaf = True
+    cable.lose_answers()
     receiving = asyncio.create_task(here.layer.receive("jobs", lease=300))
     await eventually(lambda: beside.layer.queue_state("jobs"), lambda state: state.held == 1)
-    proxy.deaf = False
-    proxy.cut()
+    cable.reset()
+    cable.carry()
     [delivery] = await receiving
     assert (delivery.data, delivery.attempt) == (b"x", 1)
     assert await here.layer.ack(delivery)
@@ -189,20 +190,20 @@ async def test_what_was_handed_out_into_a_cut_is_handed_out_again_at_once(
 
 
 async def test_a_network_that_swallows_everything_is_left(
-    postgres: PostgresServer, proxy: TcpProxy, namespace: str, monkeypatch: pytest.MonkeyPatch
+    postgres: PostgresServer, cable: Cable, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("seaway.layers.postgres.layer.SILENCE", 0.5)
-    here = await process(through(proxy, postgres), namespace, timeout=15.0)
+    here = await process(through(cable, postgres), namespace, timeout=15.0)
     beside = await process(postgres.url(), namespace)
     await here.layer.watch(TOPIC)
     await here.layer.publish("warm", b"")
-    proxy.hold()
+    cable.hold()
     sent = asyncio.create_task(here.layer.publish(TOPIC, b"here", KEPT))
     await beside.layer.publish(TOPIC, b"beside", KEPT)
     # The connections that are held stay so; the new ones go through.
     await asyncio.sleep(2.0)  # the fault lasts so long
-    proxy.cut()
-    proxy.release()
+    cable.reset()
+    cable.carry()
     await sent
     await here.heard.until_count(2)
     assert sorted(here.heard.data()) == [b"beside", b"here"]
@@ -211,20 +212,19 @@ async def test_a_network_that_swallows_everything_is_left(
 
 
 async def test_members_come_back_after_their_lease_ran_out_in_an_outage(
-    postgres: PostgresServer, proxy: TcpProxy, namespace: str
+    postgres: PostgresServer, cable: Cable, namespace: str
 ) -> None:
     beside = await process(postgres.url(), namespace)
-    layer = postgres_layer(through(proxy, postgres), namespace)
+    layer = postgres_layer(through(cable, postgres), namespace)
     layer.lease = 1.0
     here = await started(layer)
     await beside.layer.watch(TOPIC)
     await here.layer.enter(TOPIC, "ann", b"A", "p1")
     await beside.heard.until_present({"ann": b"A"})
-    proxy.refuses = True
-    proxy.cut()
+    cable.refuse()
     await beside.heard.until_present({})
     assert await beside.layer.headcount(TOPIC) == Headcount(0, 0)
-    proxy.refuses = False
+    cable.carry()
     await beside.heard.until_present({"ann": b"A"})
     assert await beside.layer.headcount(TOPIC) == Headcount(1, 1)
     for one in (here, beside):
@@ -268,17 +268,16 @@ async def test_two_processes_join_and_leave_as_fast_as_they_can(
 
 
 async def test_a_follower_that_history_has_left_behind_learns_of_it(
-    postgres: PostgresServer, proxy: TcpProxy, namespace: str
+    postgres: PostgresServer, cable: Cable, namespace: str
 ) -> None:
     here = await process(postgres.url(), namespace)
-    there = await process(through(proxy, postgres), namespace)
+    there = await process(through(cable, postgres), namespace)
     first = await there.layer.watch(TOPIC)
-    proxy.refuses = True
-    proxy.cut()
+    cable.refuse()
     for n in range(3):
         await here.layer.publish(TOPIC, b"%d" % n)
     postgres.run(f'DELETE FROM "{namespace}".events')  # as if a minute had passed
-    proxy.refuses = False
+    cable.carry()
     await there.heard.until(lambda: bool(there.heard.restorations))
     assert there.heard.restorations == [(TOPIC, Position(first.epoch, 3))]
     assert await there.layer.read(TOPIC, first) == Gap(Position(first.epoch, 3))

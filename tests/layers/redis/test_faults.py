@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from soak.cable import Cable
 
 from seaway.exceptions import LayerError, LayerUnavailable
 from seaway.layers.base import Headcount
@@ -15,7 +16,6 @@ from seaway.layers.redis import keys, news, pipe
 from seaway.testing.layer_contract import Process, eventually
 from tests.layers.following import KEPT, Follower, Publisher
 from tests.layers.redis.support import connected, engine_of, namespace, processes, redis_layer
-from tests.servers.proxy import Proxy
 from tests.servers.valkey import SentinelTrio, Valkey, ValkeyCluster
 from tests.waiting import until
 
@@ -112,20 +112,20 @@ async def test_a_server_that_hangs_loses_nothing(own_valkey: Valkey, impatient: 
 
 async def test_answers_that_get_lost_are_asked_for_again(own_valkey: Valkey) -> None:
     """The publish has happened, and the publisher does not know: it must not happen twice."""
-    proxy = await Proxy(own_valkey.port).start()
+    cable = await Cable(("127.0.0.1", own_valkey.port)).start()
     name = namespace()
     follower = await Follower(redis_layer(own_valkey.url, name), TOPIC).start()
-    [source] = await processes(f"redis://127.0.0.1:{proxy.port}", 1, name)
+    [source] = await processes(f"redis://127.0.0.1:{cable.port}", 1, name)
     try:
         first = await source.layer.publish(TOPIC, b"e0", KEPT)
-        proxy.swallowing = True
+        cable.lose_answers()
         doing = [
             asyncio.create_task(source.layer.publish(TOPIC, b"e%d" % n, KEPT)) for n in range(1, 6)
         ]
         sending = asyncio.create_task(source.layer.send("work", b"once"))
         await follower.until_got(b"e5")
-        proxy.swallowing = False
-        proxy.cut()
+        cable.reset()
+        cable.carry()
         positions = await asyncio.gather(*doing)
         assert [position.offset for position in positions] == [2, 3, 4, 5, 6]
         assert {position.epoch for position in positions} == {first.epoch}
@@ -133,7 +133,7 @@ async def test_answers_that_get_lost_are_asked_for_again(own_valkey: Valkey) -> 
         assert (await source.layer.queue_state("work")).waiting == 1
         assert follower.got() == [b"e%d" % n for n in range(6)]
 
-        proxy.swallowing = True
+        cable.lose_answers()
         receiving = asyncio.create_task(source.layer.receive("work"))
         other = follower.hub.layer
 
@@ -141,44 +141,44 @@ async def test_answers_that_get_lost_are_asked_for_again(own_valkey: Valkey) -> 
             return (await other.queue_state("work")).held == 1
 
         await eventually(held, bool)
-        proxy.swallowing = False
-        proxy.cut()
+        cable.reset()
+        cable.carry()
         [delivery] = await receiving
         assert (delivery.data, delivery.attempt) == (b"once", 1)
-        proxy.swallowing = True
+        cable.lose_answers()
         acknowledging = asyncio.create_task(source.layer.ack(delivery))
         await eventually(held, lambda there: not there)
-        proxy.swallowing = False
-        proxy.cut()
+        cable.reset()
+        cable.carry()
         assert await acknowledging
     finally:
         await follower.stop()
         await source.layer.close()
-        await proxy.close()
+        await cable.close()
 
 
 async def test_a_cut_network_is_noticed_and_made_up_for(valkey: Valkey, impatient: None) -> None:
-    proxy = await Proxy(valkey.port).start()
+    cable = await Cable(("127.0.0.1", valkey.port)).start()
     name = namespace()
-    follower = await Follower(redis_layer(f"redis://127.0.0.1:{proxy.port}", name), TOPIC).start()
+    follower = await Follower(redis_layer(f"redis://127.0.0.1:{cable.port}", name), TOPIC).start()
     [source] = await processes(valkey.url, 1, name)
     publisher = Publisher(source.layer, TOPIC)
     try:
         await follower.until_got(await publisher.last())
-        proxy.holding = True
+        cable.lose()
         for _ in range(200):
             await publisher.publish()
         layer = follower.hub.layer
         await until(lambda: not connected(layer))
-        proxy.holding = False
-        proxy.cut()
+        cable.reset()
+        cable.carry()
         await follower.until_got(publisher.told[-1])
         follower.check(publisher.told)
         assert follower.gaps == 0
     finally:
         await follower.stop()
         await source.layer.close()
-        await proxy.close()
+        await cable.close()
 
 
 async def test_a_subscription_lost_in_silence_is_found(valkey: Valkey, impatient: None) -> None:

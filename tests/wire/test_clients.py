@@ -1,49 +1,20 @@
-"""docs/reference/layer-wire.md, proved: a Node.js program and Seaway share topics and channels."""
+"""docs/reference/layer-wire.md, proved: a Node.js program and Seaway share topics and channels.
+
+What lives here: what a client can do on every engine.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from seaway.layers.base import History, Layer
-from seaway.layers.engines import make_layer
+from seaway.layers.base import Layer
 from tests.layers.following import Follower
-from tests.servers.nats import Nats
 from tests.waiting import until
-from tests.wire.conftest import Node
+from tests.wire.conftest import CHANNEL, KEPT, TOPIC, Node
 
 pytestmark = pytest.mark.node
-
-KEPT = History(size=100, seconds=300)
-TOPIC, CHANNEL = "halls/1/seats", "thumbnails"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nats]:
-    server = Nats(tmp_path_factory.mktemp("nats")).start()
-    yield server
-    server.kill()
-
-
-@pytest.fixture
-async def follower(server: Nats, request: pytest.FixtureRequest) -> AsyncIterator[Follower]:
-    """A Seaway process that follows the topic, in a namespace of this test's own."""
-    layer = make_layer(server.url, namespace=request.node.name[:40], place="tests")
-    follower = await Follower(layer, TOPIC).start()
-    yield follower
-    await follower.stop()
-
-
-@pytest.fixture
-def layer(follower: Follower) -> Layer:
-    return follower.hub.layer
-
-
-@pytest.fixture
-def arguments(server: Nats, request: pytest.FixtureRequest) -> tuple[str, ...]:
-    return ("nats.js", server.url, request.node.name[:40])
 
 
 async def test_what_it_publishes_arrives(
