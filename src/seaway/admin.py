@@ -29,6 +29,7 @@ from seaway.layers.base import Layer, check_name
 from seaway.layers.home import Operation
 from seaway.layers.queues import DeadLetter, QueueState
 from seaway.models import Channel
+from seaway.tasks.replaying import replay
 
 if TYPE_CHECKING:
     Base = admin.ModelAdmin[Channel]
@@ -151,7 +152,7 @@ class ChannelAdmin(Base):
                 context["count"] = _ask(lambda layer: layer.queue_state(name)).dead
             return self._page(request, "discard", context)
         if verb == "replay":
-            count = _ask(lambda layer: layer.replay(name, chosen))
+            count = _ask(lambda layer: replay(layer, name, chosen))
         else:
             count = _ask(lambda layer: layer.discard(name, chosen))
         self._tell(request, name, verb, count)

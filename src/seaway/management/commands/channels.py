@@ -12,6 +12,7 @@ from django.template.defaultfilters import pluralize
 from seaway.conf import layer_home
 from seaway.exceptions import SeawayError
 from seaway.layers.queues import DeadLetter, QueueState
+from seaway.tasks.replaying import replay
 
 #: Bytes of a dead letter that are shown.
 SHOWN = 200
@@ -40,7 +41,7 @@ class Command(BaseCommand):
             if not name:
                 self._list()
             elif options["replay"]:
-                count = layer_home().run(lambda layer: layer.replay(name, ids))
+                count = layer_home().run(lambda layer: replay(layer, name, ids))
                 self.stdout.write(f"{count:,} dead letter{pluralize(count)} put back.")
             elif options["discard"]:
                 count = layer_home().run(lambda layer: layer.discard(name, ids))
