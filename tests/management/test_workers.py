@@ -168,8 +168,12 @@ def test_a_worker_says_what_it_works_on_and_does_it(project: Project, start: Sta
     worker = start("--concurrency=3")
     assert f"Seaway worker, pid {worker.process.pid}" in worker.text
     assert "layer    local broker at" in worker.text
-    assert "photos: photos.channels.print_photo, 3 at a time" in worker.text
-    assert "mails: photos.channels.send_mail, 3 at a time" in worker.text
+    lines = worker.text.splitlines()
+    assert lines[2:] == [
+        "  channel  mails   photos.channels.send_mail    up to 3 at a time",
+        "  channel  photos  photos.channels.print_photo  up to 3 at a time",
+        "Waiting for work. Ctrl+C stops it. What is running then has 30 s to end.",
+    ]
 
     project.let_go(1)
     project.put("photos", 1)
@@ -178,6 +182,20 @@ def test_a_worker_says_what_it_works_on_and_does_it(project: Project, start: Sta
     assert worker.ends(signal.SIGINT) == 0
     assert "Stopped: 2 messages handled, 0 given back." in worker.text
     assert "Traceback" not in worker.text
+
+
+def test_task_queues_stand_beside_channels_even_of_the_same_name(
+    project: Project, start: Start
+) -> None:
+    options = {"BACKEND": "seaway.tasks.backend.SeawayBackend", "QUEUES": ["default", "mails"]}
+    with (project.directory / "project_settings.py").open("a") as settings:
+        settings.write(f"TASKS = {{'default': {options!r}}}\n")
+    lines = start("mails", "default", "mails").text.splitlines()
+    assert lines[2:5] == [
+        "  channel  mails    photos.channels.send_mail           up to 1 at a time",
+        "  tasks    default  @task functions, urgent ones first  up to 4 at a time",
+        "  tasks    mails    @task functions, urgent ones first  up to 4 at a time",
+    ]
 
 
 def test_told_to_stop_what_runs_ends_and_the_rest_stays(project: Project, start: Start) -> None:

@@ -158,6 +158,7 @@ class SeawayBackend(BaseTaskBackend):
             timeout=None,
             backoff=Backoff(),
             tries=self.tries,
+            queue=queue,
             label=f"tasks of the queue {queue!r}",
         )
 
