@@ -84,7 +84,7 @@ async def test_after_its_tries_a_value_is_a_dead_letter_with_the_reason() -> Non
             raise RuntimeError("never\nagain")
     assert (await work.state()).dead == 1
     [letter] = await layer_home().arun(lambda layer: layer.dead_letters("work"))
-    assert (letter.data, letter.reason) == (b'"cursed"', "RuntimeError: never")
+    assert (letter.data, letter.reason) == (b'"cursed"', "RuntimeError: never again")
 
 
 async def test_a_lease_is_extended_while_the_block_runs() -> None:

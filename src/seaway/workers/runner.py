@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from seaway.channels.channel import Channel
-from seaway.channels.delivery import EXTENSIONS_PER_LEASE
+from seaway.channels.delivery import EXTENSIONS_PER_LEASE, reason_of
 from seaway.channels.delivery import Delivery as Handed
 from seaway.channels.handlers import Handler
 from seaway.exceptions import GiveUp, LayerError, TimeLimitExceeded
@@ -154,9 +154,8 @@ class Runner:
             await asyncio.shield(self._settle(delivery, reason="the worker was stopped"))
         except Exception as error:
             logger.exception("%s failed at message %s", handler, delivery.id)
-            reason = f"{type(error).__name__}: {error}"
             delay = handler.backoff.after(delivery.attempt)
-            await self._settle(delivery, delay=delay, reason=reason)
+            await self._settle(delivery, delay=delay, reason=reason_of(error))
         else:
             self.handled += 1
             with self._told(delivery):
@@ -186,8 +185,7 @@ class Runner:
     ) -> None:
         self.failed += 1
         with self._told(delivery):
-            line = reason.strip().partition("\n")[0][:300]
-            await self._layer.nack(delivery, delay=delay, dead=dead, reason=line)
+            await self._layer.nack(delivery, delay=delay, dead=dead, reason=reason)
 
     @contextlib.contextmanager
     def _told(self, delivery: Delivery) -> Iterator[None]:
