@@ -30,7 +30,8 @@ from seaway.tasks.framework import (
 from seaway.tasks.queues import BANDS, band_of, task_channels
 from seaway.tasks.records import Record, keep
 from seaway.tasks.running import Run
-from seaway.topics.transactions import in_atomic_block
+from seaway.topics.address import forbid_running_loop
+from seaway.topics.transactions import in_atomic_block, where_transactions_are
 
 #: Deliveries beyond the retries that were asked for: a worker may die with the task in its hands.
 DEATHS = 3
@@ -77,20 +78,21 @@ class SeawayBackend(BaseTaskBackend):
 
         :raises InvalidTaskError, TypeError: the task or its arguments do not fit the framework.
         :raises ChannelFull: the queue holds as many tasks as it may.
+        :raises SyncCallInLoop: this thread's event loop is running; use `aenqueue`.
         """
+        forbid_running_loop("enqueue")
         record, result, delay = self._prepare(task, args, kwargs)
-        home = layer_home()
-        if self.on_commit and in_atomic_block(DEFAULT_DB_ALIAS):
-            transaction.on_commit(lambda: home.run(lambda layer: self._put(layer, record, delay)))
-        else:
-            home.run(lambda layer: self._put(layer, record, delay))
+        if not self._deferred(record, delay):
+            layer_home().run(lambda layer: self._put(layer, record, delay))
         task_enqueued.send(type(self), task_result=result)
         return result
 
     async def aenqueue(self, task: Task[Any, Any], args: Any, kwargs: Any) -> TaskResult[Any]:
-        """`enqueue` for asynchronous code, where no transaction can be open."""
+        """`enqueue` for asynchronous code; below ``async_to_sync()`` the transaction is that of the
+        synchronous code above it."""
         record, result, delay = self._prepare(task, args, kwargs)
-        await layer_home().arun(lambda layer: self._put(layer, record, delay))
+        if not await where_transactions_are(self._deferred, record, delay):
+            await layer_home().arun(lambda layer: self._put(layer, record, delay))
         await task_enqueued.asend(type(self), task_result=result)
         return result
 
@@ -114,6 +116,14 @@ class SeawayBackend(BaseTaskBackend):
         if task.run_after is not None:
             delay = max(0.0, (task.run_after - timezone.now()).total_seconds())
         return record, result, delay
+
+    def _deferred(self, record: Record, delay: float) -> bool:
+        """Leave it to the commit of the transaction that is open here, if there is one."""
+        if not (self.on_commit and in_atomic_block(DEFAULT_DB_ALIAS)):
+            return False
+        home = layer_home()
+        transaction.on_commit(lambda: home.run(lambda layer: self._put(layer, record, delay)))
+        return True
 
     async def _put(self, layer: Layer, record: Record, delay: float) -> None:
         # The record first: a fast worker must not have its own overwritten by ours.
