@@ -5,6 +5,7 @@ What lives here: `replay`. What must not: an import of the tasks framework in a 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import msgspec
@@ -23,8 +24,7 @@ async def replay(layer: Layer, channel: str, ids: Sequence[str] | None = None) -
     if channel.startswith(PREFIX):
         skip = 0
         while letters := await layer.dead_letters(channel, PAGE, skip=skip, ids=ids):
-            for letter in letters:
-                await _start_anew(layer, letter)
+            await asyncio.gather(*(_start_anew(layer, letter) for letter in letters))
             skip += len(letters)
     # Only now: a worker that is fast must not have its own record overwritten by ours.
     return await layer.replay(channel, ids)
