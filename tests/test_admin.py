@@ -124,13 +124,61 @@ def test_the_list_is_searched(boss: Client) -> None:
     assert "No channel with “nothing”" in page(boss, LIST, q="nothing")
 
 
-def test_of_many_channels_the_first_hundred_are_shown(boss: Client) -> None:
+def test_many_channels_are_on_several_pages(boss: Client) -> None:
     for number in range(101):
         put(1, f"many-{number:03}")
-    shown = page(boss, LIST)
-    assert "101 channels; the first 100 are shown" in shown
+    shown = page(boss, LIST, q="many")
+    assert "101 channels" in shown
     assert "many-099" in shown
     assert "many-100" not in shown
+    assert "?q=many&amp;p=2" in shown
+    second = page(boss, LIST, q="many", p="2")
+    assert "many-100" in second
+    assert "many-099" not in second
+
+
+def test_many_dead_letters_are_on_several_pages(boss: Client) -> None:
+    ids = bury(*range(51))
+    ids = sorted(ids, key=lambda id_: int(id_.rpartition("-")[2]))
+    first, second = page(boss, THUMBNAILS), page(boss, THUMBNAILS, p="2")
+    assert "51 dead letters" in first
+    assert (f">{ids[49]}<" in first, f">{ids[50]}<" in first) == (True, False)
+    assert (f">{ids[49]}<" in second, f">{ids[50]}<" in second) == (False, True)
+    for odd in ("99", "0", "x"):
+        assert "Replay all 51" in page(boss, THUMBNAILS, p=odd)
+
+    answer = said(boss, f"{THUMBNAILS}?p=2", _replay="chosen", id=ids[50])
+    assert answer == "1 dead letter put back."
+    assert "50 dead letters" in page(boss, THUMBNAILS, p="2")
+
+
+def test_a_dead_letter_has_a_page_of_its_own(boss: Client, someone: As) -> None:
+    (one,) = bury({"photo": "<script>" * 1000}, reason="<b>no disk</b>")
+    assert letter_page(one) in page(boss, THUMBNAILS)
+    shown = page(boss, letter_page(one))
+    assert "OSError: &lt;b&gt;no disk&lt;/b&gt;" in shown
+    assert shown.count("&lt;script&gt;") == 1000
+    assert "more characters" not in shown
+    assert f"{len(dead()[0].data)} bytes" in shown
+    assert f'action="{THUMBNAILS}"' in shown
+
+    assert said(boss, THUMBNAILS, _discard="chosen", id=one, confirmed="yes")
+    gone = boss.get(letter_page(one), follow=True)
+    assert gone.redirect_chain == [(THUMBNAILS, 302)]
+    assert "is gone" in gone.content.decode()
+
+
+def letter_page(id_: str, name: str = "photos/thumbnails") -> str:
+    return f"{LIST}{quote(name)}/letters/{quote(id_)}/"
+
+
+def test_whatever_is_asked_for_it_is_no_letter(boss: Client) -> None:
+    bury(1)
+    for odd in ("unknown", "a/b", "<b>"):
+        answer = boss.get(letter_page(odd), follow=True)
+        assert answer.redirect_chain == [(THUMBNAILS, 302)]
+        assert "<b> is gone" not in answer.content.decode()
+    assert boss.get(f"{LIST}no%20name/letters/1/").status_code == 404
 
 
 def test_nothing_to_show(boss: Client) -> None:
@@ -152,7 +200,7 @@ def test_a_dead_letter_says_what_why_when_and_how_often(boss: Client) -> None:
 
 @pytest.mark.parametrize(
     ("data", "words"),
-    [(b"\xff\x00 no JSON", "\\xff"), (b"[" * 100_000, "and 96000 more characters")],
+    [(b"\xff\x00 no JSON", "\\xff"), (b"[" * 100_000, "and 99500 more characters")],
     ids=["bytes", "brackets"],
 )
 def test_whatever_a_dead_letter_holds_the_page_comes(boss: Client, data: bytes, words: str) -> None:
@@ -232,6 +280,7 @@ def test_staff_without_permission_see_nothing(someone: As) -> None:
     client = someone(is_staff=True)
     assert client.get(LIST).status_code == 403
     assert client.get(THUMBNAILS).status_code == 403
+    assert client.get(letter_page("1")).status_code == 403
     assert client.post(THUMBNAILS, {"_replay": "all"}).status_code == 403
     assert LIST not in page(client, "/admin/")
     assert len(dead()) == 1
@@ -247,9 +296,28 @@ def test_who_may_view_may_not_change(someone: As) -> None:
     assert THUMBNAILS in page(client, LIST)
     shown = page(client, THUMBNAILS)
     assert one in shown
-    assert "_replay" not in shown
-    assert client.post(THUMBNAILS, {"_replay": "all"}).status_code == 403
+    for url in (THUMBNAILS, letter_page(one)):
+        assert "_replay" not in page(client, url)
+        assert "_discard" not in page(client, url)
+    for form in ({"_replay": "all"}, {"_discard": "all"}, {}):
+        assert client.post(THUMBNAILS, form).status_code == 403
     assert len(dead()) == 1
+
+
+def test_who_may_change_may_not_discard_nor_the_other_way_round(someone: As) -> None:
+    (one,) = bury(1)
+    client = someone("change_channel", is_staff=True)
+    assert "_discard" not in page(client, THUMBNAILS)
+    assert "_discard" not in page(client, letter_page(one))
+    assert client.post(THUMBNAILS, {"_discard": "all", "confirmed": "yes"}).status_code == 403
+    assert len(dead()) == 1
+    User.objects.all().delete()
+
+    client = someone("view_channel", "delete_channel", is_staff=True)
+    assert "_replay" not in page(client, THUMBNAILS)
+    assert client.post(THUMBNAILS, {"_replay": "all"}).status_code == 403
+    answer = said(client, THUMBNAILS, _discard="chosen", id=one, confirmed="yes")
+    assert answer == "1 dead letter discarded."
 
 
 def test_who_may_change_may_view(someone: As) -> None:
@@ -275,7 +343,7 @@ def test_a_form_of_another_site_does_nothing(boss: Client) -> None:
 def test_a_layer_that_is_away_is_told(boss: Client) -> None:
     close_layer_home()
     with override_settings(SEAWAY={"LAYER": "postgres://nobody@127.0.0.1:1/none"}):
-        for url in (LIST, THUMBNAILS):
+        for url in (LIST, THUMBNAILS, letter_page("1")):
             response = boss.get(url)
             assert response.status_code == 503
             assert "The layer did not answer" in response.content.decode()

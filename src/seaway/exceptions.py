@@ -14,6 +14,7 @@ The tree; each class says whose fault it is::
     │   └── BadMessage          the peer: a well-framed message that its dialect does not know
     ├── GiveUp                  a handler: this message is hopeless, make it a dead letter
     ├── TimeLimitExceeded       a handler that ran longer than its timeout
+    ├── WorkerDied              nobody: a worker process went away with a task in its hands
     ├── LayerError              the layer
     │   ├── LayerUnavailable    the engine cannot be reached in time
     │   ├── InvalidName         the caller: a topic, channel or member name that is not legal
@@ -99,6 +100,12 @@ class GiveUp(SeawayError):
 
 class TimeLimitExceeded(SeawayError):
     """Raised in a handler that ran longer than its ``timeout``; its message is tried again."""
+
+
+class WorkerDied(SeawayError):
+    """The process that ran a task went away before it said what came of it. In a task's result;
+    raised nowhere. It may have been killed, as by a system out of memory, or stopped, or have
+    crashed; whether the task is to blame cannot be known."""
 
 
 class LayerError(SeawayError):

@@ -18,7 +18,8 @@ class NoRows(models.Manager["Channel"]):
 
 class Channel(models.Model):
     """A channel in the admin. It is kept by the layer; this class carries its permissions,
-    ``seaway.view_channel`` and ``seaway.change_channel``, and its place among the pages."""
+    ``seaway.view_channel`` to look, ``seaway.change_channel`` to replay dead letters and
+    ``seaway.delete_channel`` to discard them, and its place among the pages."""
 
     name = models.CharField(max_length=200, primary_key=True)
 
@@ -27,7 +28,7 @@ class Channel(models.Model):
     class Meta:
         managed = False
         base_manager_name = "objects"
-        default_permissions = ("view", "change")
+        default_permissions = ("view", "change", "delete")
 
     def __str__(self) -> str:
         return self.name

@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync, sync_to_async
 from django.db import transaction
 
 from seaway import Channel, ChannelClosed, ChannelFull, InvalidName, UnencodablePayload, channel
@@ -84,7 +84,7 @@ async def test_after_its_tries_a_value_is_a_dead_letter_with_the_reason() -> Non
             raise RuntimeError("never\nagain")
     assert (await work.state()).dead == 1
     [letter] = await layer_home().arun(lambda layer: layer.dead_letters("work"))
-    assert (letter.data, letter.reason) == (b'"cursed"', "RuntimeError: never")
+    assert (letter.data, letter.reason) == (b'"cursed"', "RuntimeError: never again")
 
 
 async def test_a_lease_is_extended_while_the_block_runs() -> None:
@@ -181,8 +181,23 @@ def test_with_gives_a_value_back_after_an_exception() -> None:
 
 
 async def test_put_in_a_running_loop_says_what_to_do() -> None:
-    with pytest.raises(SyncCallInLoop):
+    with pytest.raises(SyncCallInLoop, match=r"await send\(\) instead"):
         channel("work").put(1)
+    with pytest.raises(SyncCallInLoop, match=r"await receive\(\) instead"):
+        channel("work").take()
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_and_says_it_in_a_transaction_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deferred here and refused elsewhere, it would be right or wrong by the weather."""
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    work = channel("work")
+    with transaction.atomic():
+        with pytest.raises(SyncCallInLoop, match=r"await send\(\) instead"):
+            work.put(1)
+        await work.send(2)
+        assert (await received(work)).value == 2, "sent at once"
+    assert await work.receive(wait=0) is None
 
 
 @pytest.mark.django_db(transaction=True)
@@ -196,6 +211,19 @@ def test_in_a_transaction_a_value_goes_out_after_the_commit() -> None:
     delivery = work.take(wait=10)
     assert delivery is not None
     assert delivery.value == {"state": "before"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_asynchronous_code_below_a_view_can_wait_for_its_commit() -> None:
+    work = channel("work")
+
+    async def below() -> None:
+        assert await sync_to_async(work.put)(1) is None
+
+    with transaction.atomic():
+        async_to_sync(below)()
+        assert work.take() is None
+    assert work.take(wait=10) is not None
 
 
 @pytest.mark.django_db(transaction=True)

@@ -238,6 +238,6 @@ class RunningWorker(ServerProcess):
 
 def test_runworker_runs_consumers_until_it_is_told_to_stop(folder: Path) -> None:
     with RunningWorker(folder, "thumbnails") as worker:
-        worker.says("Consumers of thumbnails")
+        worker.says("channel  thumbnails  ")
         worker.signal(signal.SIGTERM)
         assert worker.wait() == 0, worker.text

@@ -232,6 +232,30 @@ async def test_adopting_closes_the_background_loop_first(home: LayerHome) -> Non
     await home.release()
 
 
+async def test_who_asked_is_told_when_the_layer_leaves_its_loop(home: LayerHome) -> None:
+    told: list[str] = []
+
+    async def ask(layer: Layer) -> None:
+        for name in ("twice", "twice", "forgotten"):
+            home.when_it_leaves({"twice": twice, "forgotten": forgotten}[name])
+        home.forget_leaving(forgotten)
+        home.forget_leaving(forgotten)
+
+    def twice() -> None:
+        told.append(f"closed: {Watched.made[0].closed}")
+
+    def forgotten() -> None:
+        told.append("forgotten")
+
+    await asyncio.to_thread(home.run, ask)
+    with pytest.raises(LayerUnavailable, match="has left this event loop"):
+        home.when_it_leaves(twice)
+    await home.adopt()
+    assert told == ["closed: False"]
+    await home.release()
+    assert told == ["closed: False"]
+
+
 async def test_a_failed_adoption_leaves_nobody_as_the_owner(home: LayerHome) -> None:
     Watched.broken = True
     with pytest.raises(LayerUnavailable, match="No engine today"):

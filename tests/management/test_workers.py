@@ -168,8 +168,12 @@ def test_a_worker_says_what_it_works_on_and_does_it(project: Project, start: Sta
     worker = start("--concurrency=3")
     assert f"Seaway worker, pid {worker.process.pid}" in worker.text
     assert "layer    local broker at" in worker.text
-    assert "photos: photos.channels.print_photo, 3 at a time" in worker.text
-    assert "mails: photos.channels.send_mail, 3 at a time" in worker.text
+    lines = worker.text.splitlines()
+    assert lines[2:] == [
+        "  channel  mails   photos.channels.send_mail    up to 3 at a time",
+        "  channel  photos  photos.channels.print_photo  up to 3 at a time",
+        "Waiting for work. Ctrl+C stops it. What is running then has 30 s to end.",
+    ]
 
     project.let_go(1)
     project.put("photos", 1)
@@ -178,6 +182,20 @@ def test_a_worker_says_what_it_works_on_and_does_it(project: Project, start: Sta
     assert worker.ends(signal.SIGINT) == 0
     assert "Stopped: 2 messages handled, 0 given back." in worker.text
     assert "Traceback" not in worker.text
+
+
+def test_task_queues_stand_beside_channels_even_of_the_same_name(
+    project: Project, start: Start
+) -> None:
+    options = {"BACKEND": "seaway.tasks.backend.SeawayBackend", "QUEUES": ["default", "mails"]}
+    with (project.directory / "project_settings.py").open("a") as settings:
+        settings.write(f"TASKS = {{'default': {options!r}}}\n")
+    lines = start("mails", "default", "mails").text.splitlines()
+    assert lines[2:5] == [
+        "  channel  mails    photos.channels.send_mail           up to 1 at a time",
+        "  tasks    default  @task functions, urgent ones first  up to 4 at a time",
+        "  tasks    mails    @task functions, urgent ones first  up to 4 at a time",
+    ]
 
 
 def test_told_to_stop_what_runs_ends_and_the_rest_stays(project: Project, start: Start) -> None:
@@ -250,7 +268,14 @@ def test_channels_shows_replays_and_discards(project: Project, start: Start) -> 
     assert '  bob is no address\n  "bob"\n' in shown
     ids = re.findall(r"^(\S+)  \d{4}-.* UTC  attempt 1$", shown, re.MULTILINE)
     assert len(ids) == 3
-    assert project.manage("channels", "mails", "--limit=1").count("is no address") == 1
+    first = project.manage("channels", "mails", "--limit=1")
+    assert first.count("is no address") == 1
+    assert first.endswith("\n2 more: --after 1\n")
+    last = project.manage("channels", "mails", "--limit=2", "--after=1")
+    assert re.findall(r"^(\S+)  \d{4}-", last, re.MULTILINE) == ids[1:]
+    assert "more:" not in last
+    single = project.manage("channels", "mails", f"--id={ids[1]}")
+    assert re.findall(r"^(\S+)  \d{4}-", single, re.MULTILINE) == ids[1:2]
 
     answer = project.manage("channels", "mails", "--replay", f"--id={ids[0]}")
     assert answer == "1 dead letter put back.\n"
@@ -258,21 +283,31 @@ def test_channels_shows_replays_and_discards(project: Project, start: Start) -> 
         "1 dead letter removed.\n"
     )
     assert project.manage("channels", "mails").startswith("mails: 1 waiting, 0 delayed, 0 held, 1")
-    assert project.manage("channels", "mails", "--purge") == "1 message removed.\n"
-    assert project.manage("channels", "mails", "--discard") == "1 dead letter removed.\n"
+    answer = project.manage("channels", "mails", "--replay", "--id=unknown")
+    assert answer.startswith("0 dead letters put back.\n")
+    assert "not any more" in answer
+    answer = project.manage("channels", "mails", "--purge", "--noinput")
+    assert answer == "1 message removed.\n"
+    answer = project.manage("channels", "mails", "--discard", "--no-input")
+    assert answer == "1 dead letter removed.\n"
     assert project.manage("channels") == "No channel holds anything.\n"
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--replay"], "--replay needs the name of a channel."),
+        (["--replay"], "--replay needs a channel's name."),
+        (["--id=1"], "--id needs a channel's name."),
+        (["mails", "--id=1"], "mails has no such dead letter, or not any more."),
+        (["mails", "--purge", "--id=1"], "--id is for dead letters"),
+        (["mails", "--after=-1"], "--after at least 0."),
         (["two words"], "'two words' is not a legal channel name"),
-        (["mails", "--limit=0"], "--limit has to be at least 1."),
+        (["mails", "--limit=0"], "--limit has to be at least 1, and --after at least 0."),
         (["mails", "--replay", "--purge"], "not allowed with argument"),
     ],
 )
 def test_channels_says_what_is_wrong(project: Project, arguments: list[str], words: str) -> None:
-    said = project.manage("channels", *arguments, status=2 if "--purge" in arguments else 1)
+    status = 2 if "not allowed" in words else 1
+    said = project.manage("channels", *arguments, status=status)
     assert words in said
     assert "Traceback" not in said

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import threading
+import time
+from pathlib import Path
 from typing import Any
 
 from seaway.tasks.framework import TaskContext, task
@@ -62,3 +66,18 @@ async def aprint_all(count: int) -> None:
 def forever() -> None:
     while True:
         threading.Event().wait(0.001)
+
+
+@task
+def linger(place: str) -> str:
+    """Says who runs it, and goes on until it may end."""
+    folder = Path(place)
+    (folder / "begun").write_text(str(os.getpid()))
+    while not (folder / "go").exists():
+        time.sleep(0.01)
+    return "at last"
+
+
+@task
+async def aforever() -> None:
+    await asyncio.Event().wait()

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.test import override_settings
@@ -16,6 +17,7 @@ from django.utils import timezone
 
 from seaway import History, Position
 from seaway.conf import layer_home
+from seaway.exceptions import SyncCallInLoop
 from seaway.layers.base import Page
 from seaway.tasks.backend import SeawayBackend
 from seaway.tasks.framework import (
@@ -224,6 +226,22 @@ def test_in_a_transaction_it_is_sent_after_the_commit() -> None:
         transaction.set_rollback(True)
     with pytest.raises(TaskResultDoesNotExist):
         lost.refresh()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_below_async_to_sync_it_is_the_callers_transaction_that_counts() -> None:
+    with transaction.atomic():
+        result = async_to_sync(tasks.add.aenqueue)(1, 2)
+        with pytest.raises(TaskResultDoesNotExist):
+            result.refresh()
+    result.refresh()
+    with backend(ON_COMMIT=False), transaction.atomic():
+        async_to_sync(tasks.add.aenqueue)(1, 2).refresh()
+
+
+async def test_enqueue_in_a_running_loop_says_what_to_do() -> None:
+    with pytest.raises(SyncCallInLoop, match=r"await aenqueue\(\) instead"):
+        tasks.add.enqueue(1, 2)
 
 
 def test_without_results_none_can_be_read() -> None:

@@ -1,12 +1,16 @@
-"""Following a topic in code, on the memory layer."""
+"""Following a topic in code, on the memory layer, and wherever the layer goes."""
 
 from __future__ import annotations
 
 import asyncio
+import tempfile
+from collections.abc import Iterator
 
 import pytest
+from django.test import override_settings
 
 from seaway import EventsMissed, History, TopicAddress
+from seaway.conf import close_layer_home, layer_home
 from seaway.topics.follow import HIGH_WATER, Follower
 
 
@@ -80,3 +84,106 @@ async def test_after_the_block_nothing_is_watched() -> None:
 async def test_it_has_to_be_entered() -> None:
     with pytest.raises(RuntimeError, match="Enter the follower first"):
         await TopicAddress("news").follow().receive()
+
+
+# When the layer moves ----------------------------------------------------------------------------
+
+KEPT = TopicAddress("kept", History(size=5000))
+
+
+@pytest.fixture
+def broker() -> Iterator[None]:
+    """An engine that outlives its clients."""
+    with tempfile.TemporaryDirectory(prefix="sw-") as place:
+        close_layer_home()
+        with override_settings(SEAWAY={"LAYER": f"local://{place}"}):
+            yield
+            close_layer_home()
+
+
+@pytest.mark.usefixtures("broker")
+async def test_it_moves_along_when_a_loop_adopts_the_layer_and_when_it_lets_go() -> None:
+    home = layer_home()
+    async with KEPT.follow() as follower:
+        await KEPT.apublish("n", 1)
+        assert await numbers(follower, 1) == [1]
+        await KEPT.apublish("n", 2)
+        await home.adopt()
+        await KEPT.apublish("n", 3)
+        assert await numbers(follower, 2) == [2, 3]
+        await home.release()
+        await KEPT.apublish("n", 4)
+        assert await numbers(follower, 1) == [4]
+        home.close()
+        await KEPT.apublish("n", 5)
+        assert await numbers(follower, 1) == [5]
+
+
+@pytest.mark.usefixtures("broker")
+async def test_one_that_waits_meanwhile_gets_what_comes_then() -> None:
+    async with KEPT.follow() as follower:
+        waiting = asyncio.create_task(numbers(follower, 1))
+        await asyncio.sleep(0)
+        await layer_home().adopt()
+        await KEPT.apublish("n", 1)
+        assert await waiting == [1]
+    await layer_home().release()
+
+
+@pytest.mark.usefixtures("broker")
+async def test_a_slow_reader_moves_along_and_gets_everything_once() -> None:
+    count = HIGH_WATER * 2
+    async with KEPT.follow() as follower:
+        for number in range(count):
+            await KEPT.apublish("n", number)
+            await asyncio.sleep(0)
+        await layer_home().adopt()
+        await KEPT.apublish("n", count)
+        assert await numbers(follower, count + 1) == list(range(count + 1))
+    await layer_home().release()
+
+
+@pytest.mark.usefixtures("broker")
+async def test_one_that_is_cancelled_in_its_move_goes_on() -> None:
+    async with KEPT.follow() as follower:
+        await KEPT.apublish("n", 1)
+        await layer_home().adopt()
+        await KEPT.apublish("n", 2)
+        found: list[int] = []
+        for turns in range(1000):
+            receiving = asyncio.create_task(follower.receive())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            receiving.cancel()
+            [result] = await asyncio.gather(receiving, return_exceptions=True)
+            if not isinstance(result, BaseException):
+                found.append(result.payload)
+            if len(found) == 2:
+                break
+        assert found == [1, 2]
+    await layer_home().release()
+
+
+async def test_what_the_memory_engine_forgot_is_told_once() -> None:
+    async with KEPT.follow() as follower:
+        await KEPT.apublish("n", 1)
+        assert await numbers(follower, 1) == [1]
+        await layer_home().adopt()
+        with pytest.raises(EventsMissed):
+            await numbers(follower, 1)
+        await KEPT.apublish("n", 2)
+        assert await numbers(follower, 1) == [2]
+    await layer_home().release()
+
+
+@pytest.mark.usefixtures("broker")
+async def test_one_that_leaves_after_a_move_leaves_nothing_behind() -> None:
+    async with KEPT.follow():
+        await layer_home().adopt()
+    async with KEPT.follow() as follower:
+        await layer_home().release()
+        await layer_home().adopt()
+        await KEPT.apublish("n", 1)
+        assert await numbers(follower, 1) == [1]
+    assert [stream for stream in layer_home().hub._streams.values() if not stream.empty] == []
+    await layer_home().release()

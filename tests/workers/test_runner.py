@@ -88,6 +88,19 @@ async def test_a_handler_that_fails_is_tried_again_then_its_message_is_dead(
     assert (letter.attempts, letter.reason) == (3, "RuntimeError: no luck")
 
 
+async def test_a_reason_of_several_lines_is_kept_as_one(caplog: pytest.LogCaptureFixture) -> None:
+    @channel("work", tries=1).handler()
+    async def work(value: str) -> None:
+        raise RuntimeError(f"\n  first\nsecond {'x' * 10_000}")
+
+    with caplog.at_level(logging.CRITICAL):
+        async with working() as runner:
+            await channel("work").send("x")
+            await until(lambda: runner.failed == 1)
+            [letter] = await dead()
+    assert letter.reason == f"RuntimeError: first second {'x' * 10_000}"[:500]
+
+
 async def test_a_failed_message_waits_for_its_back_off() -> None:
     failed = asyncio.Event()
 

@@ -22,6 +22,7 @@ from seaway.layers import queues
 from seaway.layers.base import check_name
 from seaway.layers.home import Operation
 from seaway.layers.queues import CAPACITY, LEASE, TRIES, QueueState
+from seaway.topics.address import forbid_running_loop
 from seaway.topics.encoding import encode_json
 from seaway.topics.transactions import in_atomic_block
 
@@ -49,6 +50,9 @@ class Channel(msgspec.Struct, frozen=True):
         once: str = "",
     ) -> str:
         """Put in one value; returns the message's id. See `seaway.layers.queues.Queues.send`.
+
+        It goes out now, whatever transaction is open: asynchronous code called by synchronous code
+        in one that is not to be overtaken by its receiver uses ``sync_to_async(channel.put)``.
 
         :param value: anything that JSON can carry.
         :param wait: seconds to wait while the channel is full.
@@ -79,6 +83,7 @@ class Channel(msgspec.Struct, frozen=True):
             whoever left the atomic block, like an error of any ``on_commit`` callback.
         :raises SyncCallInLoop: this thread's event loop is running; use `send`.
         """
+        forbid_running_loop("put", "send")
         sending = self._sending(value, wait, delay, ttl, order, once)
         home = layer_home()
         if in_atomic_block(using or DEFAULT_DB_ALIAS):
@@ -124,7 +129,8 @@ class Channel(msgspec.Struct, frozen=True):
             await thing.release()
 
     def take(self, wait: float = 0.0) -> Delivery | None:
-        """`receive` for synchronous code."""
+        """`receive` for synchronous code. :raises SyncCallInLoop: as for `put`."""
+        forbid_running_loop("take", "receive")
         home = layer_home()
         while True:
             found = home.run(self._receiving(wait))

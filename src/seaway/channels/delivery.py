@@ -95,7 +95,7 @@ class Delivery:
             self._noted(await self.ack())
         else:
             with _only_logged(self):
-                self._noted(await self.nack(reason=_line(error)))
+                self._noted(await self.nack(reason=reason_of(error)))
 
     async def _keep(self) -> None:
         while True:
@@ -119,7 +119,7 @@ class Delivery:
             self._noted(home.run(lambda layer: layer.ack(self._raw)))
         else:
             with _only_logged(self):
-                self._noted(home.run(self._giving_back(0.0, False, _line(error))))
+                self._noted(home.run(self._giving_back(0.0, False, reason_of(error))))
 
     def _keep_in_thread(self, over: threading.Event) -> None:
         home = layer_home()
@@ -152,5 +152,6 @@ def _only_logged(delivery: Delivery) -> Iterator[None]:
         logger.warning("%r could not be settled: %s", delivery, error)
 
 
-def _line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0][:200]
+def reason_of(error: BaseException) -> str:
+    """Why something failed, as a dead letter says it. Engines make one line of it."""
+    return f"{type(error).__name__}: {error}"

@@ -44,6 +44,9 @@ class Handler:
 
     :param concurrency: how many messages it works on at a time, in one process.
     :param timeout: seconds after which it is stopped; the message is then tried again.
+    :param tries: deliveries after which it is called only to say that it is over: such a message
+        needs no free hand. None: there are none of these.
+    :param queue: the task queue that it runs; empty for what the project wrote for a channel.
     :param label: what people are told that it is; the function's dotted path by default.
     """
 
@@ -55,6 +58,8 @@ class Handler:
         concurrency: int,
         timeout: float | None,
         backoff: Backoff,
+        tries: int | None = None,
+        queue: str = "",
         label: str = "",
     ) -> None:
         if concurrency < 1 or (timeout is not None and timeout <= 0):
@@ -64,6 +69,8 @@ class Handler:
         self.concurrency = concurrency
         self.timeout = timeout
         self.backoff = backoff
+        self.tries = tries
+        self.queue = queue
         self._label = label or f"{function.__module__}.{function.__qualname__}"
         self.asynchronous = inspect.iscoroutinefunction(function)
         names = [

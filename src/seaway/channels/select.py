@@ -1,6 +1,7 @@
 """Waiting for the first of several things.
 
-What lives here: `select` and `after`. What must not: what is waited for, or how it is put back.
+What lives here: `select`, `first_ready` and `after`.
+What must not: what is waited for, or how it is put back.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Coroutine, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from seaway.channels.receiving import to_its_end
 from seaway.exceptions import LayerError
@@ -25,6 +26,9 @@ class Source(Protocol):
 
     def put_back(self, thing: Any, /) -> Coroutine[Any, Any, None]:
         """Undo a ``receive`` whose result, or exception, nobody has looked at."""
+
+
+S = TypeVar("S", bound=Source)
 
 
 class After:
@@ -62,7 +66,12 @@ async def select(*sources: Source) -> tuple[Any, Any]:
     """
     if not sources:
         raise ValueError("select() of nothing would wait for ever.")
-    waiting: dict[asyncio.Future[Any], Source] = {}
+    return await first_ready(random.sample(sources, len(sources)))
+
+
+async def first_ready(sources: Sequence[S]) -> tuple[S, Any]:
+    """As `select`; of several that are ready the first one is chosen."""
+    waiting: dict[asyncio.Future[Any], S] = {}
     try:
         done = await _first(sources, waiting)
     except asyncio.CancelledError:
@@ -79,11 +88,11 @@ async def select(*sources: Source) -> tuple[Any, Any]:
 
 
 async def _first(
-    sources: Sequence[Source], waiting: dict[asyncio.Future[Any], Source]
+    sources: Sequence[S], waiting: dict[asyncio.Future[Any], S]
 ) -> set[asyncio.Future[Any]]:
-    """Ask the sources one after the other, in random order, for one that is ready at once leaves
-    the others alone; then wait for all of them."""
-    for source in random.sample(sources, len(sources)):
+    """Ask the sources one after the other, for one that is ready at once leaves the others alone;
+    then wait for all of them."""
+    for source in sources:
         future = asyncio.ensure_future(source.receive())
         waiting[future] = source
         await asyncio.sleep(0)
@@ -93,7 +102,7 @@ async def _first(
     return done
 
 
-async def _let_go(waiting: Mapping[asyncio.Future[Any], Source]) -> None:
+async def _let_go(waiting: Mapping[asyncio.Future[Any], S]) -> None:
     """Stop waiting for the others, and put back what some of them got in the same moment."""
     for future in waiting:
         future.cancel()

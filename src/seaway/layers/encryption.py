@@ -237,7 +237,9 @@ class EncryptedLayer(Layer):
     async def purge(self, channel: str) -> int:
         return await self._layer.purge(channel)
 
-    async def dead_letters(self, channel: str, limit: int = 100) -> Sequence[DeadLetter]:
+    async def dead_letters(
+        self, channel: str, limit: int = 100, *, skip: int = 0, ids: Sequence[str] | None = None
+    ) -> Sequence[DeadLetter]:
         """As the contract says; of one that does not open the data are empty."""
         return [
             DeadLetter(
@@ -247,7 +249,7 @@ class EncryptedLayer(Layer):
                 reason=letter.reason,
                 died_at=letter.died_at,
             )
-            for letter in await self._layer.dead_letters(channel, limit)
+            for letter in await self._layer.dead_letters(channel, limit, skip=skip, ids=ids)
         ]
 
     async def replay(self, channel: str, ids: Sequence[str] | None = None) -> int:

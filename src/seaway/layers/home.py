@@ -45,6 +45,8 @@ class _House:
         self.thread: threading.Thread | None = None
         self.layer: Layer | None = None
         self.hub: Hub | None = None
+        #: Called once, when the layer is about to leave this loop.
+        self.leavers: list[Callable[[], None]] = []
         self._make = make
         self._opening = asyncio.Lock()
         self._closed = False
@@ -70,10 +72,19 @@ class _House:
     async def close(self) -> None:
         async with self._opening:
             self._closed = True
+            leavers, self.leavers = self.leavers, []
+            for call in leavers:
+                call()
             if self.hub is not None:
                 await self.hub.close()
             if self.layer is not None:
                 await self.layer.close()
+
+    def when_it_leaves(self, call: Callable[[], None]) -> None:
+        if self._closed:
+            raise LayerUnavailable("This process is closing its layer.")
+        if call not in self.leavers:
+            self.leavers.append(call)
 
     # A house with a thread of its own ------------------------------------------------------------
 
@@ -167,6 +178,23 @@ class LayerHome:
         """Whether the running loop is the layer's."""
         house = self._house
         return house is not None and house.loop is asyncio.get_running_loop()
+
+    def when_it_leaves(self, call: Callable[[], None]) -> None:
+        """Have something called once on the running loop, the home's, before the layer leaves it
+        for another one or is closed. The end of the process is not told.
+
+        :raises LayerUnavailable: that has begun.
+        """
+        house = self._house
+        if house is None or house.loop is not asyncio.get_running_loop():
+            raise LayerUnavailable("The layer has left this event loop.")
+        house.when_it_leaves(call)
+
+    def forget_leaving(self, call: Callable[[], None]) -> None:
+        """Undo `when_it_leaves`. It was called, or is not known: nothing."""
+        house = self._house
+        if house is not None and call in house.leavers:
+            house.leavers.remove(call)
 
     # Everybody else ------------------------------------------------------------------------------
 
@@ -278,6 +306,8 @@ def _after_fork() -> None:
 
 def _at_exit() -> None:
     for home in list(_homes):
+        if home._house is not None:
+            home._house.leavers.clear()  # there is nowhere to move to
         home.close()
 
 

@@ -14,8 +14,8 @@ from seaway.exceptions import LayerError, LayerUnavailable
 from seaway.layers.desk import Desk, Waiting
 from seaway.layers.queue_checks import (
     check_channel,
-    check_count,
     check_lease,
+    check_letters,
     check_receive,
     check_seconds,
     check_send,
@@ -161,9 +161,11 @@ class MemoryQueues(Queues):
         desk.stir(channel)
         return count
 
-    async def dead_letters(self, channel: str, limit: int = 100) -> Sequence[DeadLetter]:
-        check_count(limit, "limit")
-        return self._at_desk().store.dead_letters(check_channel(channel), limit)
+    async def dead_letters(
+        self, channel: str, limit: int = 100, *, skip: int = 0, ids: Sequence[str] | None = None
+    ) -> Sequence[DeadLetter]:
+        check_letters(channel, limit, skip)
+        return self._at_desk().store.dead_letters(channel, limit, skip, ids)
 
     async def replay(self, channel: str, ids: Sequence[str] | None = None) -> int:
         desk = self._at_desk()

@@ -67,6 +67,14 @@ def check_count(count: int, what: str) -> None:
         raise ValueError(f"{what} is a number from 1 up, not {count}.")
 
 
+def check_letters(channel: str, limit: int, skip: int) -> str:
+    """For `Queues.dead_letters`; returns the channel's name."""
+    check_count(limit, "limit")
+    if skip < 0:
+        raise ValueError(f"skip is a number from 0 up, not {skip}.")
+    return check_channel(channel)
+
+
 def one_line(reason: str) -> str:
     """A reason for a dead letter as it is kept: one line of at most `REASON_LENGTH` characters."""
     return " ".join(reason.split())[:REASON_LENGTH]

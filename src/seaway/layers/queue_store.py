@@ -15,6 +15,7 @@ import math
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 
 from seaway.exceptions import ChannelClosed, ChannelFull
 from seaway.layers.channel_state import ChannelState
@@ -229,19 +230,19 @@ class QueueStore:
         state, _ = self._at(channel)
         return state.purge()
 
-    def dead_letters(self, channel: str, limit: int) -> list[DeadLetter]:
+    def dead_letters(
+        self, channel: str, limit: int, skip: int = 0, ids: Sequence[str] | None = None
+    ) -> list[DeadLetter]:
         """As `Queues.dead_letters`."""
         state, _ = self._at(channel)
-        letters: list[DeadLetter] = []
-        for message in state.dead.values():
-            if len(letters) >= limit:
-                break
-            letters.append(
-                DeadLetter(
-                    message.id, message.data, message.attempts, message.reason, message.died_at
-                )
-            )
-        return letters
+        found: Iterable[Message] = state.dead.values()
+        if ids is not None:
+            wanted = set(ids)
+            found = (message for message in found if message.id in wanted)
+        return [
+            DeadLetter(message.id, message.data, message.attempts, message.reason, message.died_at)
+            for message in islice(found, skip, skip + limit)
+        ]
 
     def replay(self, channel: str, ids: Sequence[str] | None) -> int:
         """As `Queues.replay`: each joins the end of its order."""

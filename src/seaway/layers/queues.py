@@ -167,8 +167,12 @@ class Queues(abc.ABC):
         """Remove all messages, held ones too, but no dead letters; how many there were."""
 
     @abc.abstractmethod
-    async def dead_letters(self, channel: str, limit: int = 100) -> Sequence[DeadLetter]:
-        """The oldest dead letters. An engine keeps at least 10,000 for at least 7 days."""
+    async def dead_letters(
+        self, channel: str, limit: int = 100, *, skip: int = 0, ids: Sequence[str] | None = None
+    ) -> Sequence[DeadLetter]:
+        """Up to ``limit`` dead letters, the oldest first, after the ``skip`` oldest; with ``ids``,
+        of these alone, and nothing for an id that is not among them any more. An engine keeps at
+        least 10,000 for at least 7 days."""
 
     @abc.abstractmethod
     async def replay(self, channel: str, ids: Sequence[str] | None = None) -> int:

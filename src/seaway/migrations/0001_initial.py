@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
             options={
                 "managed": False,
                 "base_manager_name": "objects",
-                "default_permissions": ("view", "change"),
+                "default_permissions": ("view", "change", "delete"),
             },
         ),
     ]

@@ -19,6 +19,7 @@ from seaway.channels.delivery import Delivery
 from seaway.channels.handlers import Backoff, Handler
 from seaway.conf import layer_home
 from seaway.layers.base import Layer
+from seaway.tasks.deaths import look
 from seaway.tasks.framework import (
     BaseTaskBackend,
     Task,
@@ -27,15 +28,22 @@ from seaway.tasks.framework import (
     task_enqueued,
 )
 from seaway.tasks.queues import BANDS, band_of, task_channels
-from seaway.tasks.records import Record, find, keep
+from seaway.tasks.records import Record, keep
 from seaway.tasks.running import Run
-from seaway.topics.transactions import in_atomic_block
+from seaway.topics.address import forbid_running_loop
+from seaway.topics.transactions import in_atomic_block, where_transactions_are
 
 #: Deliveries beyond the retries that were asked for: a worker may die with the task in its hands.
 DEATHS = 3
+#: Deliveries beyond those in which the task is run: in them a worker only says that it is over.
+#: More than one, for a worker may die at that, too, or not reach the layer.
+BURIALS = 20
 DAY = 86400.0
 
-_OPTIONS = {"CAPACITY", "CONCURRENCY", "LEASE", "ON_COMMIT", "RESULT_SECONDS", "RETRIES", "TIMEOUT"}
+_OPTIONS = {
+    "CAPACITY", "CONCURRENCY", "DEATHS", "LEASE", "ON_COMMIT", "RESULT_SECONDS", "RETRIES",
+    "TIMEOUT",
+}  # fmt: skip
 
 
 class SeawayBackend(BaseTaskBackend):
@@ -55,6 +63,8 @@ class SeawayBackend(BaseTaskBackend):
             )
         self.result_seconds = float(self.options.get("RESULT_SECONDS", DAY))
         self.retries = int(self.options.get("RETRIES", 0))
+        #: Deliveries of a task's message in which it is run.
+        self.tries = self.retries + 1 + int(self.options.get("DEATHS", DEATHS))
         self.concurrency = int(self.options.get("CONCURRENCY", 4))
         timeout = self.options.get("TIMEOUT")
         self.timeout = None if timeout is None else float(timeout)
@@ -68,20 +78,21 @@ class SeawayBackend(BaseTaskBackend):
 
         :raises InvalidTaskError, TypeError: the task or its arguments do not fit the framework.
         :raises ChannelFull: the queue holds as many tasks as it may.
+        :raises SyncCallInLoop: this thread's event loop is running; use `aenqueue`.
         """
+        forbid_running_loop("enqueue")
         record, result, delay = self._prepare(task, args, kwargs)
-        home = layer_home()
-        if self.on_commit and in_atomic_block(DEFAULT_DB_ALIAS):
-            transaction.on_commit(lambda: home.run(lambda layer: self._put(layer, record, delay)))
-        else:
-            home.run(lambda layer: self._put(layer, record, delay))
+        if not self._deferred(record, delay):
+            layer_home().run(lambda layer: self._put(layer, record, delay))
         task_enqueued.send(type(self), task_result=result)
         return result
 
     async def aenqueue(self, task: Task[Any, Any], args: Any, kwargs: Any) -> TaskResult[Any]:
-        """`enqueue` for asynchronous code, where no transaction can be open."""
+        """`enqueue` for asynchronous code; below ``async_to_sync()`` the transaction is that of the
+        synchronous code above it."""
         record, result, delay = self._prepare(task, args, kwargs)
-        await layer_home().arun(lambda layer: self._put(layer, record, delay))
+        if not await where_transactions_are(self._deferred, record, delay):
+            await layer_home().arun(lambda layer: self._put(layer, record, delay))
         await task_enqueued.asend(type(self), task_result=result)
         return result
 
@@ -106,10 +117,18 @@ class SeawayBackend(BaseTaskBackend):
             delay = max(0.0, (task.run_after - timezone.now()).total_seconds())
         return record, result, delay
 
+    def _deferred(self, record: Record, delay: float) -> bool:
+        """Leave it to the commit of the transaction that is open here, if there is one."""
+        if not (self.on_commit and in_atomic_block(DEFAULT_DB_ALIAS)):
+            return False
+        home = layer_home()
+        transaction.on_commit(lambda: home.run(lambda layer: self._put(layer, record, delay)))
+        return True
+
     async def _put(self, layer: Layer, record: Record, delay: float) -> None:
         # The record first: a fast worker must not have its own overwritten by ours.
         await keep(layer, record, self.result_seconds + delay if self.result_seconds else 0.0)
-        target = self._channels(record.queue)[BANDS.index(band_of(record.priority))]
+        target = self.channel_of(record)
         await layer.send(
             target.name, record.encode(), capacity=target.capacity, delay=delay, once=record.id
         )
@@ -118,12 +137,12 @@ class SeawayBackend(BaseTaskBackend):
 
     def get_result(self, result_id: str) -> TaskResult[Any]:
         """:raises TaskResultDoesNotExist: there is none, or it is older than RESULT_SECONDS."""
-        return self._result(result_id, layer_home().run(lambda layer: find(layer, result_id)))
+        return self._result(result_id, layer_home().run(lambda layer: look(layer, self, result_id)))
 
     async def aget_result(self, result_id: str) -> TaskResult[Any]:
         """`get_result` for asynchronous code."""
         return self._result(
-            result_id, await layer_home().arun(lambda layer: find(layer, result_id))
+            result_id, await layer_home().arun(lambda layer: look(layer, self, result_id))
         )
 
     def _result(self, result_id: str, record: Record | None) -> TaskResult[Any]:
@@ -148,13 +167,19 @@ class SeawayBackend(BaseTaskBackend):
             concurrency=self.concurrency,
             timeout=None,
             backoff=Backoff(),
+            tries=self.tries,
+            queue=queue,
             label=f"tasks of the queue {queue!r}",
         )
+
+    def channel_of(self, record: Record) -> Channel:
+        """Where its message is, or was."""
+        return self._channels(record.queue)[BANDS.index(band_of(record.priority))]
 
     def _channels(self, queue: str) -> list[Channel]:
         return task_channels(
             queue,
             lease=float(self.options.get("LEASE", 30.0)),
-            tries=self.retries + 1 + DEATHS,
+            tries=self.tries + BURIALS,
             capacity=int(self.options.get("CAPACITY", 100_000)),
         )

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from seaway.channels.channel import Channel, channel
 
+#: How the names of their channels begin.
+PREFIX = "tasks/"
 #: From the most urgent: what a priority over 0, of 0 and below 0 means.
 BANDS = ("high", "normal", "low")
 
@@ -19,6 +21,6 @@ def band_of(priority: int) -> str:
 def task_channels(queue: str, *, lease: float, tries: int, capacity: int) -> list[Channel]:
     """The channels of one queue, the most urgent first."""
     return [
-        channel(f"tasks/{queue}/{band}", lease=lease, tries=tries, capacity=capacity)
+        channel(f"{PREFIX}{queue}/{band}", lease=lease, tries=tries, capacity=capacity)
         for band in BANDS
     ]

@@ -20,9 +20,14 @@ from seaway.layers.base import Gap, History, Layer, Position
 from seaway.tasks.framework import Task, TaskError, TaskResult, TaskResultStatus
 from seaway.topics.encoding import encode_json
 
+FINISHED = ("SUCCESSFUL", "FAILED")
+
 
 class Record(msgspec.Struct):
-    """One task that was enqueued; the fields are those of ``TaskResult``."""
+    """One task that was enqueued; the fields are those of ``TaskResult``.
+
+    :ivar attempt: the delivery of its message that is, or was last, worked on; 0 before the first.
+    """
 
     id: str
     task: str
@@ -39,6 +44,11 @@ class Record(msgspec.Struct):
     errors: list[tuple[str, str]] = []
     worker_ids: list[str] = []
     value: Any = None
+    attempt: int = 0
+
+    @property
+    def is_finished(self) -> bool:
+        return self.status in FINISHED
 
     def to_result(self) -> TaskResult[Any]:
         """:raises ImportError: the task's function is not there any more."""

@@ -13,10 +13,11 @@ from traceback import format_exception
 from typing import TYPE_CHECKING, Any
 
 from seaway.conf import layer_home
-from seaway.exceptions import TimeLimitExceeded
+from seaway.exceptions import GiveUp, TimeLimitExceeded, WorkerDied
 from seaway.layers.base import Layer
 from seaway.pool import run_in_pool
 from seaway.pool.time_limit import run_limited
+from seaway.tasks.deaths import death_of, died, note_death
 from seaway.tasks.framework import TaskContext, TaskResult, task_finished, task_started
 from seaway.tasks.progress import Reporter, current
 from seaway.tasks.records import Record, find, keep
@@ -43,26 +44,46 @@ class Run:
         self._reporter = Reporter(record.id)
 
     async def execute(self) -> None:
-        """Run the task and keep what came of it.
+        """Run the task and keep what came of it; nothing, if it is known to have ended.
 
         :raises TaskFailed: it failed and may be tried again.
+        :raises GiveUp: its worker died in its last try.
         """
         layer = layer_home().layer
+        if self.attempt > 1 and await self._is_over(layer):
+            return
         await self._begin(layer)
         try:
             value = await self._call()
             encode_json(value, "The return value")
+        except asyncio.CancelledError:
+            await self._stopped(layer)
+            raise
         except Exception as error:  # noqa: BLE001 - whatever it is becomes the task's result
             await self._failed(layer, error)
         else:
             self.record.value = value
             await self._end(layer, "SUCCESSFUL")
 
+    async def _is_over(self, layer: Layer) -> bool:
+        """Look at what the tries before this one have left; whether there is nothing to run."""
+        self.record = record = await find(layer, self.record.id) or self.record
+        spent = self.attempt > self.backend.tries
+        if record.status == "RUNNING" or (spent and not record.is_finished):
+            note_death(record, record.attempt or self.attempt - 1)
+        if spent and not record.is_finished:
+            await died(layer, self.backend, record)
+        elif record.is_finished:  # its worker may have died before it could tell
+            await self._reporter.tell(layer, "finished", {"status": record.status})
+        if spent and (reason := death_of(record)):
+            await run_in_pool(self._announce_end, WorkerDied(reason))
+            raise GiveUp(reason)
+        return record.is_finished
+
     async def _begin(self, layer: Layer) -> None:
-        if self.attempt > 1:
-            self.record = await find(layer, self.record.id) or self.record
         record, now = self.record, datetime.now(UTC)
         record.status = "RUNNING"
+        record.attempt = self.attempt
         record.started_at = record.started_at or now
         record.last_attempted_at = now
         record.worker_ids = [*record.worker_ids, worker_id()]
@@ -108,6 +129,15 @@ class Run:
             await keep(layer, self.record, self.backend.result_seconds)
             raise TaskFailed(f"{path} in {self.record.task}") from error
         await self._end(layer, "FAILED", error)
+
+    async def _stopped(self, layer: Layer) -> None:
+        """The worker has to end; its message is given back, and this counts as a try."""
+        note_death(self.record, self.attempt)
+        if self.attempt < self.backend.tries:
+            self.record.status = "READY"
+            await keep(layer, self.record, self.backend.result_seconds)
+        else:
+            await died(layer, self.backend, self.record)
 
     async def _end(self, layer: Layer, status: str, error: Exception | None = None) -> None:
         record = self.record

@@ -212,6 +212,7 @@ class QueueFlowContract(Contract):
             layer.nack(delivery, delay=-1.0),
             layer.extend(delivery, 0.0),
             layer.dead_letters(CHANNEL, limit=0),
+            layer.dead_letters(CHANNEL, skip=-1),
         ]
         for attempt in attempts:
             with pytest.raises(ValueError):  # noqa: PT011  its words are the engine's

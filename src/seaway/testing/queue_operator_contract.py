@@ -92,6 +92,35 @@ class QueueOperatorContract(Contract):
         assert all(abs(letter.died_at - time.time()) < 600 for letter in letters)
         assert [letter.id for letter in await there.layer.dead_letters(CHANNEL, 2)] == ids[:2]
 
+    async def test_dead_letters_are_read_page_by_page(self, start: Start) -> None:
+        here, there = await start(2)
+        ids = await kill(here.layer, *(b"%d" % number for number in range(5)))
+        pages = [await there.layer.dead_letters(CHANNEL, 2, skip=skip) for skip in (0, 2, 4, 6)]
+        assert [[letter.id for letter in page] for page in pages] == [
+            ids[:2], ids[2:4], ids[4:], [],
+        ]  # fmt: skip
+
+    async def test_large_dead_letters_are_all_there(self, start: Start) -> None:
+        here, there = await start(2)
+        size = min(1024 * 1024, here.layer.max_data)
+        ids = await kill(here.layer, *(b"%d" % number * size for number in range(5)))
+        letters = await there.layer.dead_letters(CHANNEL, skip=0, ids=ids)
+        assert [letter.id for letter in letters] == ids
+        assert [letter.id for letter in await there.layer.dead_letters(CHANNEL)] == ids
+        assert {len(letter.data) for letter in letters} == {size}
+
+    async def test_single_dead_letters_are_looked_at(self, start: Start) -> None:
+        here, there = await start(2)
+        ids = await kill(here.layer, b"0", b"1", b"2")
+        wanted = [ids[2], "unknown", ids[0]]
+        letters = await there.layer.dead_letters(CHANNEL, ids=wanted)
+        assert [(letter.id, letter.data) for letter in letters] == [(ids[0], b"0"), (ids[2], b"2")]
+        assert list(await there.layer.dead_letters(CHANNEL, ids=[])) == []
+        [last] = await there.layer.dead_letters(CHANNEL, 1, skip=1, ids=wanted)
+        assert last.id == ids[2]
+        await here.layer.discard(CHANNEL, ids[2:])
+        assert list(await there.layer.dead_letters(CHANNEL, ids=ids[2:])) == []
+
     async def test_dead_letters_are_replayed_with_all_their_tries(self, start: Start) -> None:
         here, there = await start(2)
         [id_] = await kill(here.layer, b"x")

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from asgiref.sync import AsyncToSync, sync_to_async
 from django.db import DEFAULT_DB_ALIAS, transaction
 
 from seaway.conf import layer_home, seaway_settings
@@ -19,7 +18,7 @@ from seaway.exceptions import SyncCallInLoop
 from seaway.layers.base import Headcount, History, Position, check_size
 from seaway.topics.encoding import encode_event
 from seaway.topics.follow import Follower
-from seaway.topics.transactions import in_atomic_block, leave_to
+from seaway.topics.transactions import in_atomic_block, leave_to, where_transactions_are
 
 
 class TopicAddress(msgspec.Struct, frozen=True):
@@ -60,12 +59,7 @@ class TopicAddress(msgspec.Struct, frozen=True):
     ) -> Position | None:
         """`publish` for asynchronous code: same parameters, results and errors."""
         data = _checked(event, payload)
-        if getattr(AsyncToSync.executors, "current", None) is not None:
-            # Called below async_to_sync(): the caller's transaction is open in its own thread.
-            waits = await sync_to_async(_deferred, thread_sensitive=True)(self, data, using)
-        else:
-            waits = _deferred(self, data, using)
-        if waits:
+        if await where_transactions_are(_deferred, self, data, using):
             return None
         return await layer_home().arun(lambda layer: layer.publish(self.name, data, self.history))
 
@@ -121,7 +115,7 @@ def _decoded(members: Mapping[str, bytes]) -> list[dict[str, Any]]:
     return [{"id": member, **msgspec.json.decode(info)} for member, info in members.items()]
 
 
-def forbid_running_loop(method: str) -> None:
+def forbid_running_loop(method: str, twin: str = "") -> None:
     """Before anything else: inside a transaction nothing would block yet, and the call would be
     right or wrong by the weather."""
     try:
@@ -129,5 +123,6 @@ def forbid_running_loop(method: str) -> None:
     except RuntimeError:
         return
     raise SyncCallInLoop(
-        f"{method}() would block the event loop that called it: await a{method}() instead."
+        f"{method}() would block the event loop that called it: "
+        f"await {twin or f'a{method}'}() instead."
     )

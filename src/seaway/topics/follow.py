@@ -5,6 +5,9 @@ What must not: joining; a follower is the project's own code and asks nobody for
 
 The hub runs on its home's loop and a follower on its user's, which may be another thread's. What
 crosses over is a deque, whose ends are safe to use from two threads, and one wake-up call.
+
+When the layer moves to another loop (a server adopts it), or is closed and opened again, a follower
+moves along: it goes on after the last event that it gave, or says that some were missed.
 """
 
 from __future__ import annotations
@@ -12,21 +15,24 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
+from functools import partial
 from types import TracebackType
 from typing import Any
 
 import msgspec
 
 from seaway.conf import layer_home
-from seaway.exceptions import EventsMissed
+from seaway.exceptions import EventsMissed, LayerUnavailable
 from seaway.layers.base import Headcount, Layer, Position, PresenceChange, Publication
-from seaway.layers.stream import Subscription
+from seaway.layers.hub import Hub
+from seaway.layers.stream import State, Subscription
 
 #: Frames that wait for their reader, over which the hub keeps a cursor instead.
 HIGH_WATER = 256
 LOW_WATER = 64
 
-_GAP = b"gap\n"
+#: Lines between those of events: some were missed; the layer has left the hub's loop.
+_GAP, _MOVED = b"gap\n", b"moved\n"
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -81,6 +87,9 @@ class Follower:
         self._since = since
         self._frames: deque[bytes] = deque()
         self._events: deque[bytes] = deque()
+        #: The last event's that was given, or where following began.
+        self._position: Position | None = None
+        self._hub: Hub | None = None
         self._subscription: Subscription | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._arrived = asyncio.Event()
@@ -92,7 +101,7 @@ class Follower:
 
     async def __aenter__(self) -> Follower:
         self._loop = asyncio.get_running_loop()
-        await layer_home().arun(self._subscribe)
+        await self._join(self._since)
         return self
 
     async def __aexit__(
@@ -118,16 +127,20 @@ class Follower:
             if isinstance(thing, BaseException):
                 raise thing
             return thing
-        await self._fill()
-        line = self._events[0]
-        if line == _GAP:
-            await self._rejoin()
+        while True:
+            await self._fill()
+            line = self._events[0]
+            if line == _MOVED:
+                await self._rejoin(self._position)
+            elif line == _GAP:
+                await self._rejoin(None)
             self._events.popleft()
-            raise EventsMissed(f"Events of {self.topic} were missed.")
-        self._events.popleft()
-        found = _decode(line)
-        position = Position(found.epoch, found.offset)
-        return Event(found.content.event, found.content.data, position)
+            if line == _GAP:
+                raise EventsMissed(f"Events of {self.topic} were missed.")
+            if line != _MOVED:
+                found = _decode(line)
+                self._position = Position(found.epoch, found.offset)
+                return Event(found.content.event, found.content.data, self._position)
 
     async def put_back(self, thing: Event | BaseException) -> None:
         """For `select`: nobody has looked at it, and the next `receive` gives it."""
@@ -146,15 +159,19 @@ class Follower:
             if not self._frames:
                 await self._arrived.wait()
 
-    async def _rejoin(self) -> None:
-        """Once for each gap, even if whoever waits for it is cancelled and comes again."""
+    async def _rejoin(self, since: Position | None) -> None:
+        """Once for each gap or move, even if whoever waits for it is cancelled and comes again."""
         if self._rejoining is None:
-            self._rejoining = asyncio.create_task(layer_home().arun(self._subscribe))
+            self._rejoining = asyncio.create_task(self._join(since))
         try:
             await asyncio.shield(self._rejoining)
         finally:
             if self._rejoining is not None and self._rejoining.done():
                 self._rejoining = None
+
+    async def _join(self, since: Position | None) -> None:
+        while not await layer_home().arun(partial(self._subscribe, since=since)):
+            """The layer left that loop meanwhile."""
 
     # The hub's side (layers.stream.Outlet) -------------------------------------------------------
 
@@ -176,22 +193,45 @@ class Follower:
 
     # On the hub's loop ---------------------------------------------------------------------------
 
-    async def _subscribe(self, layer: Layer) -> None:
-        hub = layer_home().hub
+    async def _subscribe(self, layer: Layer, since: Position | None) -> bool:
+        """False: the layer is not on this loop any more."""
+        home = layer_home()
+        if not home.is_here:
+            return False
+        hub = home.hub
         subscription = await hub.subscribe(self.topic, self, _LINES, replayable=self._replayable)
-        self._subscription = subscription
-        since, self._since = self._since, None
-        if since is not None and not await hub.recover(subscription, since):
-            self.write(_GAP)
+        try:
+            home.when_it_leaves(self._layer_leaves)
+            self._hub, self._subscription = hub, subscription
+            self._position = since or subscription.cursor
+            self.writable = True
+            if since is None or await hub.recover(subscription, since):
+                hub.activate(subscription)
+                return True
+        except BaseException as error:
             hub.unsubscribe(subscription)
-            return
-        hub.activate(subscription)
+            if isinstance(error, LayerUnavailable) and not home.is_here:
+                return False
+            raise
+        hub.unsubscribe(subscription)
+        self.write(_GAP)
+        return True
+
+    def _layer_leaves(self) -> None:
+        """What the hub has written so far is still given; nothing comes after it from there."""
+        hub, subscription = self._hub, self._subscription
+        if hub is not None and subscription is not None and subscription.state is not State.ENDED:
+            hub.unsubscribe(subscription)
+            self._frames.append(_MOVED)
+            self._wake()
 
     async def _unsubscribe(self, layer: Layer) -> None:
-        if self._subscription is not None:
-            layer_home().hub.unsubscribe(self._subscription)
+        home = layer_home()
+        home.forget_leaving(self._layer_leaves)
+        if self._subscription is not None and self._hub is home.hub:
+            self._hub.unsubscribe(self._subscription)
 
     async def _go_on(self, layer: Layer) -> None:
         self.writable = True
-        if self._subscription is not None:
-            layer_home().hub.catch_up(self._subscription)
+        if self._subscription is not None and self._hub is layer_home().hub:
+            self._hub.catch_up(self._subscription)

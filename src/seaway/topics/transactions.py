@@ -7,13 +7,19 @@ What must not: publishing after a commit, which `address` does where there is ne
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
+from asgiref.sync import AsyncToSync, sync_to_async
 from django.db import connections
 from django.utils.connection import ConnectionDoesNotExist
 
 from seaway.conf import layer_home, namespace_within, seaway_settings
 from seaway.layers.base import History, Layer
 from seaway.layers.home import LayerHome
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 #: The homes whose layer has been started: its tables are there.
 _started: weakref.WeakSet[LayerHome] = weakref.WeakSet()
@@ -45,6 +51,14 @@ def in_atomic_block(alias: str) -> bool:
     if alias not in connections.settings:
         raise ConnectionDoesNotExist(f"The connection '{alias}' doesn't exist.")
     return any(one.alias == alias and one.in_atomic_block for one in opened)
+
+
+async def where_transactions_are(func: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call a synchronous function that asks for an open transaction, from asynchronous code: below
+    ``async_to_sync()`` in its caller's thread, where the caller's transaction is; else here."""
+    if getattr(AsyncToSync.executors, "current", None) is None:
+        return func(*args, **kwargs)
+    return await sync_to_async(func, thread_sensitive=True)(*args, **kwargs)
 
 
 def _make_tables() -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from seaway.channels.channel import Channel
-from seaway.channels.delivery import EXTENSIONS_PER_LEASE
+from seaway.channels.delivery import EXTENSIONS_PER_LEASE, reason_of
 from seaway.channels.delivery import Delivery as Handed
 from seaway.channels.handlers import Handler
 from seaway.exceptions import GiveUp, LayerError, TimeLimitExceeded
@@ -54,16 +55,23 @@ class Runner:
         self._held: dict[asyncio.Task[None], Delivery] = {}
         self._taking: asyncio.Task[Sequence[Delivery]] | None = None
         self._stopping = False
+        self._lease = min(channel.lease for channel in self.channels)
+        #: Seconds with all hands full after which it looks for messages that need none.
+        self._patience = None if handler.tries is None else self._lease
 
     async def run(self) -> None:
         """Take and handle until `stop`; returns when nothing is held any more."""
         keeper = asyncio.create_task(self._keep())
         try:
             while not self._stopping:
-                if len(self._held) >= self.concurrency:
-                    await asyncio.wait(self._held, return_when=asyncio.FIRST_COMPLETED)
-                else:
+                if len(self._held) < self.concurrency:
                     await self._take()
+                    continue
+                done, _ = await asyncio.wait(
+                    self._held, timeout=self._patience, return_when=asyncio.FIRST_COMPLETED
+                )
+                if not done and not self._stopping:
+                    await self._take_spent()
             if self._held:
                 await asyncio.wait(self._held)
         finally:
@@ -96,18 +104,33 @@ class Runner:
         finally:
             self._taking = None
         for delivery in found:
-            task = asyncio.create_task(self._handle(delivery))
-            self._held[task] = delivery
-            task.add_done_callback(self._held.pop)
+            self._hold(delivery)
+
+    async def _take_spent(self) -> None:
+        """Take what has had all its tries: to say so needs no free hand. What has not is put back
+        unseen; one that was handed out before is the oldest there is, and so is found first."""
+        try:
+            for channel in self.channels:
+                while found := await take(self._layer, [channel], 1, 0.0):
+                    if found[0].attempt <= (self.handler.tries or math.inf):
+                        await self._layer.release(found[0])
+                        break
+                    self._hold(found[0])
+        except LayerError as error:
+            logger.warning("%s waits for the layer: %s", self.handler, error)
+
+    def _hold(self, delivery: Delivery) -> None:
+        task = asyncio.create_task(self._handle(delivery))
+        self._held[task] = delivery
+        task.add_done_callback(self._held.pop)
 
     async def _keep(self) -> None:
         """Extend the leases of everything in hand. A message that was lost meanwhile is handled to
         its end: whoever has it now cannot know how far we are."""
-        lease = min(channel.lease for channel in self.channels)
         while True:
-            await asyncio.sleep(lease / EXTENSIONS_PER_LEASE)
+            await asyncio.sleep(self._lease / EXTENSIONS_PER_LEASE)
             held = list(self._held.values())
-            extensions = (self._layer.extend(delivery, lease) for delivery in held)
+            extensions = (self._layer.extend(delivery, self._lease) for delivery in held)
             for result in await asyncio.gather(*extensions, return_exceptions=True):
                 if isinstance(result, LayerError):
                     logger.warning("%s cannot extend a lease: %s", self.handler, result)
@@ -131,9 +154,8 @@ class Runner:
             await asyncio.shield(self._settle(delivery, reason="the worker was stopped"))
         except Exception as error:
             logger.exception("%s failed at message %s", handler, delivery.id)
-            reason = f"{type(error).__name__}: {error}"
             delay = handler.backoff.after(delivery.attempt)
-            await self._settle(delivery, delay=delay, reason=reason)
+            await self._settle(delivery, delay=delay, reason=reason_of(error))
         else:
             self.handled += 1
             with self._told(delivery):
@@ -163,8 +185,7 @@ class Runner:
     ) -> None:
         self.failed += 1
         with self._told(delivery):
-            line = reason.strip().partition("\n")[0][:300]
-            await self._layer.nack(delivery, delay=delay, dead=dead, reason=line)
+            await self._layer.nack(delivery, delay=delay, dead=dead, reason=reason)
 
     @contextlib.contextmanager
     def _told(self, delivery: Delivery) -> Iterator[None]:

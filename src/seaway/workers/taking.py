@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import cast
 
 from seaway.channels.channel import Channel
+from seaway.channels.select import first_ready
 from seaway.exceptions import ChannelClosed
 from seaway.layers.base import Layer
 from seaway.layers.queues import Delivery
@@ -27,25 +29,26 @@ async def take(
         found = await _receive(layer, channel, limit, 0.0)
         if found:
             return found
-    return await _first(layer, channels, wait)
+    _, found = await first_ready([_Source(layer, channel, wait) for channel in channels])
+    return cast("Sequence[Delivery]", found)
 
 
-async def _first(layer: Layer, channels: Sequence[Channel], wait: float) -> Sequence[Delivery]:
-    """One message from whichever gets one first, or from several in the same moment."""
-    waiting = [asyncio.ensure_future(_receive(layer, channel, 1, wait)) for channel in channels]
-    try:
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for future in waiting:
-            future.cancel()
-        results = await asyncio.gather(*waiting, return_exceptions=True)
-    found: list[Delivery] = []
-    for result in results:
-        if isinstance(result, Exception):
-            raise result
-        if not isinstance(result, BaseException):
-            found.extend(result)
-    return found
+class _Source:
+    """One of several channels, as `first_ready` knows it."""
+
+    __slots__ = ("_channel", "_layer", "_wait")
+
+    def __init__(self, layer: Layer, channel: Channel, wait: float) -> None:
+        self._layer = layer
+        self._channel = channel
+        self._wait = wait
+
+    async def receive(self) -> Sequence[Delivery]:
+        return await _receive(self._layer, self._channel, 1, self._wait)
+
+    async def put_back(self, thing: Sequence[Delivery] | BaseException) -> None:
+        for delivery in () if isinstance(thing, BaseException) else thing:
+            await self._layer.release(delivery)
 
 
 async def _receive(layer: Layer, channel: Channel, limit: int, wait: float) -> Sequence[Delivery]:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 from collections.abc import Callable, Sequence
 
 from seaway.conf import layer_home
 from seaway.layers.base import Layer
 from seaway.workers.runner import Runner
+from seaway.workers.start_block import Work, start_block
 
 logger = logging.getLogger("seaway.workers")
 
@@ -50,7 +50,8 @@ class Worker:
         await home.adopt()
         try:
             runners = self._make(home.layer)
-            self._say(_start_block(home.layer, runners))
+            work = map(_work, runners)
+            self._say(start_block(home.layer.describe(), work, self._grace))
             self._listen_to_signals()
             await self._work(runners)
         finally:
@@ -83,9 +84,8 @@ class Worker:
             loop.add_signal_handler(number, self.stop)
 
 
-def _start_block(layer: Layer, runners: Sequence[Runner]) -> str:
-    lines = [f"Seaway worker, pid {os.getpid()}", f"  layer    {layer.describe()}"]
-    for runner in runners:
-        names = " > ".join(channel.name for channel in runner.channels)
-        lines.append(f"  channel  {names}: {runner.handler}, {runner.concurrency} at a time")
-    return "\n".join([*lines, "Ctrl+C stops it."])
+def _work(runner: Runner) -> Work:
+    handler, how = runner.handler, f"up to {runner.concurrency} at a time"
+    if handler.queue:
+        return Work("tasks", handler.queue, "@task functions, urgent ones first", how)
+    return Work("channel", handler.channel.name, str(handler), how)

@@ -15,8 +15,8 @@ from seaway.layers.local.client_streams import unexpected
 from seaway.layers.local.requests import Again, Requests
 from seaway.layers.queue_checks import (
     check_channel,
-    check_count,
     check_lease,
+    check_letters,
     check_receive,
     check_seconds,
     check_send,
@@ -135,15 +135,24 @@ class LocalQueues(Queues):
         question = queue_wire.Purge(self._asking().next_id(), check_channel(channel))
         return (await self._ask(question, queue_wire.Count)).count
 
-    async def dead_letters(self, channel: str, limit: int = 100) -> Sequence[DeadLetter]:
-        check_count(limit, "limit")
-        question = queue_wire.DeadLetters(
-            self._asking().next_id(), check_channel(channel), _cut(limit)
-        )
-        return [
-            DeadLetter(found.message, found.data, found.attempts, found.reason, found.died_at)
-            for found in (await self._ask(question, queue_wire.Letters)).letters
-        ]
+    async def dead_letters(
+        self, channel: str, limit: int = 100, *, skip: int = 0, ids: Sequence[str] | None = None
+    ) -> Sequence[DeadLetter]:
+        check_letters(channel, limit, skip)
+        found: list[DeadLetter] = []
+        while len(found) < limit:
+            question = queue_wire.DeadLetters(
+                self._asking().next_id(), channel, _cut(limit - len(found)),
+                _cut(skip + len(found)), ids,
+            )  # fmt: skip
+            answer = await self._ask(question, queue_wire.Letters)
+            found += [
+                DeadLetter(one.message, one.data, one.attempts, one.reason, one.died_at)
+                for one in answer.letters
+            ]
+            if not answer.more:
+                break
+        return found
 
     async def replay(self, channel: str, ids: Sequence[str] | None = None) -> int:
         question = queue_wire.Replay(self._asking().next_id(), check_channel(channel), ids)

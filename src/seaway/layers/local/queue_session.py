@@ -155,14 +155,18 @@ def purge(session: Session, request: queue_wire.Purge) -> None:
 def dead_letters(session: Session, request: queue_wire.DeadLetters) -> None:
     letters: list[queue_wire.Letter] = []
     size = 0
-    for found in session.desk.store.dead_letters(request.channel, request.limit):
+    more = False
+    for found in session.desk.store.dead_letters(
+        request.channel, request.limit, request.skip, request.ids
+    ):
         size += len(found.data)
-        if size > LETTER_BYTES and letters:
+        more = size > LETTER_BYTES and bool(letters)
+        if more:
             break
         letters.append(
             queue_wire.Letter(found.id, found.data, found.attempts, found.reason, found.died_at)
         )
-    session.answer(queue_wire.Letters(request.id, letters))
+    session.answer(queue_wire.Letters(request.id, letters, more))
 
 
 def replay(session: Session, request: queue_wire.Replay) -> None:

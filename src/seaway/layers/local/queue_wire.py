@@ -109,6 +109,8 @@ class DeadLetters(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=50
     id: int
     channel: str
     limit: int
+    skip: int = 0
+    ids: Sequence[str] | None = None
 
 
 class Replay(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=51):
@@ -185,8 +187,11 @@ class Letter(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class Letters(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=66):
+    """``more``: there are fewer than were asked for because they are large."""
+
     id: int
     letters: Sequence[Letter]
+    more: bool = False
 
 
 QueueQuestion = (

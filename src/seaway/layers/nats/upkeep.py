@@ -19,7 +19,7 @@ from seaway.layers.nats.ledger import LEASE_RAN_OUT, Entry, Place
 from seaway.layers.nats.queues import NatsQueues
 from seaway.layers.nats.records import Record, encode
 from seaway.layers.nats.subjects import name
-from seaway.layers.queue_checks import check_channel, check_count
+from seaway.layers.queue_checks import check_channel, check_letters
 from seaway.layers.queues import DeadLetter, QueueState
 
 logger = logging.getLogger("seaway.layers")
@@ -110,12 +110,17 @@ class NatsUpkeep(NatsQueues):
 
     # Dead letters --------------------------------------------------------------------------------
 
-    async def dead_letters(self, channel: str, limit: int = 100) -> Sequence[DeadLetter]:
-        check_channel(channel)
-        check_count(limit, "limit")
+    async def dead_letters(
+        self, channel: str, limit: int = 100, *, skip: int = 0, ids: Sequence[str] | None = None
+    ) -> Sequence[DeadLetter]:
+        check_letters(channel, limit, skip)
+        wanted = None if ids is None else set(ids)
         async with self._following(channel) as follower:
             dead = await self._dead(follower)
-            letters = await asyncio.gather(*(self._letter(entry) for entry in dead[:limit]))
+            if wanted is not None:
+                dead = [entry for entry in dead if entry.id in wanted]
+            chosen = dead[skip : skip + limit]
+            letters = await asyncio.gather(*(self._letter(entry) for entry in chosen))
         return [letter for letter in letters if letter is not None]
 
     async def _dead(self, follower: Follower) -> list[Entry]:

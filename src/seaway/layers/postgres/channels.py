@@ -15,7 +15,7 @@ from seaway.exceptions import LayerUnavailable
 from seaway.layers.postgres import statements
 from seaway.layers.postgres.line import Line
 from seaway.layers.postgres.values import double, number, text, truth
-from seaway.layers.queue_checks import check_channel, check_count
+from seaway.layers.queue_checks import check_channel, check_letters
 from seaway.layers.queues import DeadLetter, Queues, QueueState
 
 
@@ -43,11 +43,12 @@ class PostgresChannels(Queues):
     async def purge(self, channel: str) -> int:
         return _count(await self._asked(statements.PURGE, check_channel(channel)))
 
-    async def dead_letters(self, channel: str, limit: int = 100) -> Sequence[DeadLetter]:
-        check_count(limit, "limit")
-        answer = await self._asked(
-            statements.DEAD_LETTERS, check_channel(channel), min(limit, 2**31)
-        )
+    async def dead_letters(
+        self, channel: str, limit: int = 100, *, skip: int = 0, ids: Sequence[str] | None = None
+    ) -> Sequence[DeadLetter]:
+        check_letters(channel, limit, skip)
+        numbers = min(limit, 2**31), min(skip, 2**31)
+        answer = await self._asked(statements.DEAD_LETTERS, channel, *numbers, ids)
         return [_dead_letter(answer, row) for row in range(answer.ntuples)]
 
     async def replay(self, channel: str, ids: Sequence[str] | None = None) -> int:

@@ -30,7 +30,7 @@ MIGRATIONS = ("0001_tables",)
 #: Functions and triggers, which a migration makes anew.
 FUNCTIONS = ("life", "streams", "presence", "queues")
 #: Grows with every change of a function; `MIGRATIONS` count too.
-REVISION = 2
+REVISION = 3
 VERSION = len(MIGRATIONS) * 1000 + REVISION
 
 #: Just-in-time compilation costs more than any of the engine's statements.

@@ -15,8 +15,8 @@ from typing import Any
 from seaway.exceptions import ChannelClosed, ChannelFull
 from seaway.layers.queue_checks import (
     check_channel,
-    check_count,
     check_lease,
+    check_letters,
     check_receive,
     check_seconds,
     check_send,
@@ -230,9 +230,23 @@ class RedisQueues(Queues):
     async def purge(self, channel: str) -> int:
         return int(await self._run("purge", channel))
 
-    async def dead_letters(self, channel: str, limit: int = 100) -> Sequence[DeadLetter]:
-        check_count(limit, "limit")
-        corrupt, *rows = await self._run("dead_letters", channel, b"%d" % limit)
+    async def dead_letters(
+        self, channel: str, limit: int = 100, *, skip: int = 0, ids: Sequence[str] | None = None
+    ) -> Sequence[DeadLetter]:
+        check_letters(channel, limit, skip)
+        if ids is None:
+            return await self._letters(channel, limit, skip)
+        found: list[DeadLetter] = []
+        names = [id_.encode() for id_ in dict.fromkeys(ids)]
+        for first in range(0, len(names), 500):
+            some = names[first : first + 500]
+            found += await self._letters(channel, len(some), 0, *some)
+        found.sort(key=lambda letter: letter.died_at)
+        return found[skip : skip + limit]
+
+    async def _letters(self, channel: str, limit: int, skip: int, *ids: bytes) -> list[DeadLetter]:
+        parts = (b"%d" % min(limit, 2**53), b"%d" % min(skip, 2**53), *ids)
+        corrupt, *rows = await self._run("dead_letters", channel, *parts)
         if corrupt:
             self._engine.flaw(f"A dead letter of {channel}", corrupt)
         return [

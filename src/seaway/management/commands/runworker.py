@@ -21,6 +21,7 @@ from seaway.routing import get_default_application
 from seaway.tasks.sources import task_sources
 from seaway.worker import Worker as ChannelWorker
 from seaway.workers.runner import Runner
+from seaway.workers.start_block import Work, start_block
 from seaway.workers.worker import Worker
 
 
@@ -72,7 +73,10 @@ class Command(BaseCommand):
         consumers = ChannelWorker(application, options["channels"], layer)
 
         def ready() -> None:
-            self._say(f"Consumers of {', '.join(options['channels'])}")
+            where = f"{type(layer).__name__}, {options['layer']!r} of the channel layers"
+            mapping = application.application_mapping
+            work = [Work("channel", name, _named(mapping[name])) for name in options["channels"]]
+            self._say(start_block(where, work, options["grace"]))
 
         asyncio.run(consumers.serve_until_stopped(options["grace"], ready))
 
@@ -100,11 +104,20 @@ def _routed(names: Sequence[str]) -> Any:
     return router
 
 
+def _named(application: Any) -> str:
+    """A consumer's dotted path, or that of whatever else a router leads to."""
+    consumer = getattr(application, "consumer_class", application)
+    name = getattr(consumer, "__qualname__", None) or type(consumer).__qualname__
+    return f"{consumer.__module__}.{name}"
+
+
 def _chosen(names: Sequence[str]) -> list[tuple[Handler, Any]]:
-    known: dict[str, tuple[Handler, Any]] = {
-        handler.channel.name: (handler, ()) for handler in handlers
-    }
-    known.update(task_sources())
+    # A task queue may have the name of a channel: whoever names it means both.
+    known: dict[str, list[tuple[Handler, Any]]] = {}
+    for handler in handlers:
+        known.setdefault(handler.channel.name, []).append((handler, ()))
+    for queue, source in task_sources().items():
+        known.setdefault(queue, []).append(source)
     if not known:
         raise CommandError(
             "There is nothing to work on: no app has a channels.py with a handler, and TASKS names "
@@ -113,7 +126,7 @@ def _chosen(names: Sequence[str]) -> list[tuple[Handler, Any]]:
     unknown = [name for name in names if name not in known]
     if unknown:
         raise CommandError(f"Nothing handles {unknown[0]!r}. Known: {', '.join(sorted(known))}.")
-    return [known[name] for name in (names or known)]
+    return [work for name in dict.fromkeys(names or known) for work in known[name]]
 
 
 def _run(worker: Worker) -> None:

@@ -390,15 +390,19 @@ BEGIN
     RETURN _count;
 END $$;
 
-CREATE OR REPLACE FUNCTION {schema}.dead_letters_of(_channel text, _limit bigint)
-RETURNS TABLE (uid text, data bytea, attempts bigint, reason text, died double precision)
+-- The oldest after _skip of them, of these _ids alone (null: all).
+CREATE OR REPLACE FUNCTION {schema}.dead_letters_of(
+    _channel text, _limit bigint, _skip bigint, _ids text[]
+) RETURNS TABLE (uid text, data bytea, attempts bigint, reason text, died double precision)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
     PERFORM {schema}.tidy(_channel);
     RETURN QUERY SELECT uid::text, data, attempts::bigint, reason,
                         extract(epoch FROM died)::double precision
-    FROM {schema}.dead_letters WHERE channel = _channel ORDER BY n LIMIT _limit;
+    FROM {schema}.dead_letters
+    WHERE channel = _channel AND (_ids IS NULL OR uid::text = ANY (_ids))
+    ORDER BY n LIMIT _limit OFFSET _skip;
 END $$;
 
 -- _ids null: all. Each joins the end of its order.
