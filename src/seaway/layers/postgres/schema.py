@@ -26,7 +26,7 @@ logger = logging.getLogger("seaway.layers")
 OLDEST_SERVER = 140000
 
 #: The migrations in order; the version of the tables is how many there are.
-MIGRATIONS = ("0001_tables", "0002_unsafe")
+MIGRATIONS = ("0001_tables", "0002_unsafe", "0003_packs")
 #: Functions and triggers, which a migration makes anew.
 FUNCTIONS = ("life", "publishing", "streams", "presence", "queues")
 #: Grows with every change of a function; `MIGRATIONS` count too.

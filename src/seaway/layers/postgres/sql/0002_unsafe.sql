@@ -23,6 +23,3 @@ BEGIN
                        CASE WHEN _role = 0 THEN 'PUBLIC' ELSE _role::regrole::text END);
     END LOOP;
 END $$;
-
--- It has one more output now.
-DROP FUNCTION IF EXISTS {schema}.append(text[], bytea[], integer[], double precision[]);

@@ -29,21 +29,36 @@ BEGIN
     END LOOP;
 END $$;
 
--- Append to topics that the caller has locked, trim, and wake who follows them. lasting: the commit
--- has to wait for the disk.
+-- What is told of one row of events. A small one rides along, so that who follows need not ask.
+CREATE OR REPLACE FUNCTION {schema}.tell(
+    _id bigint, _topic text, _epoch text, _off bigint, _count integer, _data bytea
+) RETURNS void LANGUAGE sql AS $$
+    SELECT pg_notify(
+        {schema}.ear('t', _topic),
+        CASE WHEN octet_length(_data) <= 5000
+             THEN 'd ' || _id || ' ' || _epoch || ' ' || _off || ' ' || _topic || ' '
+                  || _count || ' ' || encode(_data, 'base64')
+             ELSE 'e ' || _id || ' ' || _epoch || ' ' || _off || ' ' || _topic END)
+$$;
+
+-- Append to topics that the caller has locked, trim, and wake who follows them. Each row has
+-- _counts events; its offset is that of the last one. lasting: the commit has to wait for the disk.
 CREATE OR REPLACE FUNCTION {schema}.append(
-    _topics text[], _datas bytea[], _sizes integer[], _seconds double precision[],
+    _topics text[], _datas bytea[], _counts integer[], _sizes integer[],
+    _seconds double precision[],
     OUT epochs text[], OUT offs bigint[], OUT lasting boolean
 ) LANGUAGE plpgsql AS $$
 BEGIN
     WITH incoming AS MATERIALIZED (
-        SELECT i.n, t.id, t.epoch, i.data, i.size, i.seconds, t.off AS before,
-               t.off + row_number() OVER (PARTITION BY t.id ORDER BY i.n) AS off
-        FROM unnest(_topics, _datas, _sizes, _seconds)
-             WITH ORDINALITY AS i (topic, data, size, seconds, n)
+        SELECT i.n, t.id, t.epoch, i.data, i.count, i.size, i.seconds, t.off AS before,
+               t.off + sum(i.count) OVER (PARTITION BY t.id ORDER BY i.n ROWS UNBOUNDED PRECEDING)
+               AS off
+        FROM unnest(_topics, _datas, _counts, _sizes, _seconds)
+             WITH ORDINALITY AS i (topic, data, count, size, seconds, n)
         JOIN {schema}.topics t ON t.name = i.topic
     ), stored AS (
-        INSERT INTO {schema}.events (topic, off, data) SELECT id, off, data FROM incoming
+        INSERT INTO {schema}.events (topic, off, count, data)
+        SELECT id, off, count, data FROM incoming
     ), newest AS (
         SELECT DISTINCT ON (id) id, before, off, seconds,
                max(off - size + 1) OVER (PARTITION BY id) AS first,
@@ -60,17 +75,25 @@ BEGIN
     SELECT array_agg(epoch ORDER BY n), array_agg(off ORDER BY n),
            (SELECT bool_or(m.lasting) FROM moved m)
     INTO epochs, offs, lasting FROM incoming;
-    PERFORM pg_notify({schema}.ear('t', t.name),
-                      'e ' || t.id || ' ' || t.epoch || ' ' || t.off || ' ' || t.name)
-    FROM {schema}.topics t WHERE t.name = ANY (_topics);
+    -- Many are read faster than they are told of one by one, and fill no queue of notifications.
+    IF (SELECT sum(octet_length(d)) FROM unnest(_datas) d) <= 131072 THEN
+        PERFORM {schema}.tell(t.id, t.name, t.epoch, i.off, i.count, i.data)
+        FROM unnest(_topics, _datas, _counts, offs)
+             WITH ORDINALITY AS i (topic, data, count, off, n)
+        JOIN {schema}.topics t ON t.name = i.topic
+        ORDER BY i.n;
+    ELSE
+        PERFORM {schema}.tell(t.id, t.name, t.epoch, t.off, 0, NULL)
+        FROM {schema}.topics t WHERE t.name = ANY (_topics);
+    END IF;
 END $$;
 
--- The position of one event: the short way for the most frequent case. _again: it may have been
--- done before. A small event rides along with its notification, so that who follows need not ask.
+-- The position of the last event of one row: the short way for the most frequent case. _again: it
+-- may have been done before.
 CREATE OR REPLACE FUNCTION {schema}.publish_one(
-    _request uuid, _again boolean, _topic text, _data bytea, _size integer,
-    _seconds double precision
-) RETURNS TABLE (epoch text, off bigint) LANGUAGE plpgsql AS $$
+    _request uuid, _again boolean, _topic text, _data bytea, _count integer, _size integer,
+    _seconds double precision, OUT epoch text, OUT off bigint
+) LANGUAGE plpgsql AS $$
 DECLARE
     _id bigint;
     _fleeting boolean;
@@ -80,17 +103,17 @@ BEGIN
         FROM {schema}.topics t JOIN {schema}.events e ON e.topic = t.id
         WHERE t.name = _topic AND e.request = _request;
         IF FOUND THEN
-            RETURN NEXT;
             RETURN;
         END IF;
     END IF;
     LOOP
         UPDATE {schema}.topics t
-        SET off = t.off + 1, first = greatest(t.first, t.off + 2 - _size), kept = _seconds,
-            unsafe = CASE WHEN _size = 0 THEN coalesce(t.unsafe, t.off + 1) END,
+        SET off = t.off + _count, first = greatest(t.first, t.off + _count + 1 - _size),
+            kept = _seconds, unsafe = CASE WHEN _size = 0 THEN coalesce(t.unsafe, t.off + 1) END,
             used = clock_timestamp()
         WHERE t.name = _topic
-        RETURNING t.id, t.epoch, t.off, t.unsafe < t.off INTO _id, epoch, off, _fleeting;
+        RETURNING t.id, t.epoch, t.off, t.unsafe <= t.off - _count
+        INTO _id, epoch, off, _fleeting;
         EXIT WHEN FOUND;
         INSERT INTO {schema}.topics (name, epoch) SELECT _topic, m.epoch FROM {schema}.meta m
         ON CONFLICT DO NOTHING;
@@ -98,20 +121,16 @@ BEGIN
     IF _fleeting THEN
         PERFORM set_config('synchronous_commit', 'off', true);
     END IF;
-    INSERT INTO {schema}.events (topic, off, request, data) VALUES (_id, off, _request, _data);
-    PERFORM pg_notify(
-        {schema}.ear('t', _topic),
-        CASE WHEN octet_length(_data) <= 5000
-             THEN 'd ' || _id || ' ' || epoch || ' ' || off || ' ' || _topic || ' '
-                  || encode(_data, 'base64')
-             ELSE 'e ' || _id || ' ' || epoch || ' ' || off || ' ' || _topic END);
-    RETURN NEXT;
+    INSERT INTO {schema}.events (topic, off, request, count, data)
+    VALUES (_id, off, _request, _count, _data);
+    PERFORM {schema}.tell(_id, _topic, epoch, off, _count, _data);
 END $$;
 
--- The positions of events that are published as one request. _again: it may have been done before.
+-- The positions of the last events of rows that are published as one request. _again: it may have
+-- been done before.
 CREATE OR REPLACE FUNCTION {schema}.publish(
-    _request uuid, _again boolean, _topics text[], _datas bytea[], _sizes integer[],
-    _seconds double precision[], _onces text[]
+    _request uuid, _again boolean, _topics text[], _datas bytea[], _counts integer[],
+    _sizes integer[], _seconds double precision[], _onces text[]
 ) RETURNS TABLE (epoch text, off bigint) LANGUAGE plpgsql AS $$
 DECLARE
     _epochs text[];
@@ -128,10 +147,10 @@ BEGIN
     PERFORM {schema}.lock_topics(_topics);
     IF '' = ALL (_onces) THEN
         SELECT a.epochs, a.offs, a.lasting INTO _epochs, _offs, _lasting
-        FROM {schema}.append(_topics, _datas, _sizes, _seconds) a;
+        FROM {schema}.append(_topics, _datas, _counts, _sizes, _seconds) a;
     ELSE
         SELECT a.epochs, a.offs INTO _epochs, _offs
-        FROM {schema}.append_once(_topics, _datas, _sizes, _seconds, _onces) a;
+        FROM {schema}.append_once(_topics, _datas, _counts, _sizes, _seconds, _onces) a;
     END IF;
     IF NOT _lasting THEN
         PERFORM set_config('synchronous_commit', 'off', true);
@@ -141,7 +160,8 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION {schema}.append_once(
-    _topics text[], _datas bytea[], _sizes integer[], _seconds double precision[], _onces text[],
+    _topics text[], _datas bytea[], _counts integer[], _sizes integer[],
+    _seconds double precision[], _onces text[],
     OUT epochs text[], OUT offs bigint[]
 ) LANGUAGE plpgsql AS $$
 DECLARE
@@ -161,6 +181,7 @@ BEGIN
         SELECT a.epochs, a.offs INTO _epochs, _offs FROM {schema}.append(
             ARRAY(SELECT _topics[n] FROM unnest(_fresh) WITH ORDINALITY f (n, k) ORDER BY k),
             ARRAY(SELECT _datas[n] FROM unnest(_fresh) WITH ORDINALITY f (n, k) ORDER BY k),
+            ARRAY(SELECT _counts[n] FROM unnest(_fresh) WITH ORDINALITY f (n, k) ORDER BY k),
             ARRAY(SELECT _sizes[n] FROM unnest(_fresh) WITH ORDINALITY f (n, k) ORDER BY k),
             ARRAY(SELECT _seconds[n] FROM unnest(_fresh) WITH ORDINALITY f (n, k) ORDER BY k)) a;
         INSERT INTO {schema}.published_once (topic, once, epoch, off)
@@ -203,7 +224,8 @@ BEGIN
         PERFORM {schema}.revive();
         PERFORM {schema}.lock_topics(_topics);
         SELECT a.lasting INTO _lasting
-        FROM {schema}.append(_topics, _datas, _sizes, _seconds) a;
+        FROM {schema}.append(
+            _topics, _datas, array_fill(1, ARRAY[cardinality(_topics)]), _sizes, _seconds) a;
         -- Whose transaction it is decides whether it waits, but a position is never given twice.
         IF _lasting AND current_setting('synchronous_commit') = 'off' THEN
             PERFORM set_config('synchronous_commit', 'on', true);

@@ -14,35 +14,40 @@ BEGIN
     FROM {schema}.topics t WHERE t.name = ANY (_topics);
 END $$;
 
--- Events after given ones of topics given by their numbers, up to about 4 MiB of each topic,
+-- Rows of events after given ones of topics given by their numbers, up to about 4 MiB of each topic,
 -- whether history still keeps them or not: for those who follow.
 CREATE OR REPLACE FUNCTION {schema}.follow(_topics bigint[], _offs bigint[])
-RETURNS TABLE (topic bigint, off bigint, data bytea) LANGUAGE sql STABLE AS $$
-    SELECT i.topic, p.off, p.data
+RETURNS TABLE (topic bigint, off bigint, count integer, data bytea) LANGUAGE sql STABLE AS $$
+    SELECT i.topic, p.off, p.count, p.data
     FROM unnest(_topics, _offs) AS i (topic, off)
     CROSS JOIN LATERAL (
-        SELECT w.off, w.data FROM (
-            SELECT l.off, l.data, sum(octet_length(l.data)) OVER (ORDER BY l.off ROWS UNBOUNDED PRECEDING)
-                                  - octet_length(l.data) AS bytes
+        SELECT w.off, w.count, w.data FROM (
+            SELECT l.off, l.count, l.data,
+                   sum(octet_length(l.data)) OVER (ORDER BY l.off ROWS UNBOUNDED PRECEDING)
+                   - octet_length(l.data) AS bytes
             FROM (
-                SELECT e.off, e.data FROM {schema}.events e
+                SELECT e.off, e.count, e.data FROM {schema}.events e
                 WHERE e.topic = i.topic AND e.off > i.off ORDER BY e.off LIMIT 2000
             ) l
         ) w WHERE w.bytes < 4194304
     ) p
 $$;
 
--- A line for where the topic stands (off null), and what history gives after _since.
+-- A line for where the topic stands (off null), and the rows that have what history gives after
+-- _since. Their first and last events may lie before that, or before the first that history gives.
 CREATE OR REPLACE FUNCTION {schema}.read(_topic text, _epoch text, _since bigint, _limit integer)
-RETURNS TABLE (epoch text, stand bigint, off bigint, data bytea) LANGUAGE sql STABLE AS $$
-    SELECT t.epoch, t.off, p.off, p.data
+RETURNS TABLE (
+    epoch text, stand bigint, first bigint, off bigint, count integer, data bytea
+) LANGUAGE sql STABLE AS $$
+    SELECT t.epoch, t.off, t.first, p.off, p.count, p.data
     FROM {schema}.topics t
     LEFT JOIN LATERAL (
-        SELECT w.off, w.data FROM (
-            SELECT l.off, l.data, sum(octet_length(l.data)) OVER (ORDER BY l.off ROWS UNBOUNDED PRECEDING)
-                                  - octet_length(l.data) AS bytes
+        SELECT w.off, w.count, w.data FROM (
+            SELECT l.off, l.count, l.data,
+                   sum(octet_length(l.data)) OVER (ORDER BY l.off ROWS UNBOUNDED PRECEDING)
+                   - octet_length(l.data) AS bytes
             FROM (
-                SELECT e.off, e.data FROM {schema}.events e
+                SELECT e.off, e.count, e.data FROM {schema}.events e
                 WHERE e.topic = t.id AND e.off > _since AND e.off >= t.first
                   AND e.at > now() - t.kept * interval '1 second'
                 ORDER BY e.off LIMIT _limit
@@ -51,9 +56,9 @@ RETURNS TABLE (epoch text, stand bigint, off bigint, data bytea) LANGUAGE sql ST
     ) p ON t.epoch = _epoch
     WHERE t.name = _topic
     UNION ALL
-    SELECT m.epoch, 0, NULL, NULL FROM {schema}.meta m
+    SELECT m.epoch, 0, 1, NULL, NULL, NULL FROM {schema}.meta m
     WHERE NOT EXISTS (SELECT FROM {schema}.topics t WHERE t.name = _topic)
-    ORDER BY 3
+    ORDER BY 4
 $$;
 
 -- A topic that stands before what somebody has seen of it is from an older copy: it begins anew.
