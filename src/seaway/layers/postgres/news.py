@@ -55,18 +55,17 @@ class News:
             cursor = self.cursors.get(topic)
             if cursor is None:
                 continue
-            position = Position(stand.epoch, stand.offset)
-            if stand.epoch == cursor.epoch and stand.offset > cursor.offset:
-                cursor.id, cursor.restored = stand.id, position
-                cursor.known = max(cursor.known, stand.offset)
-                self._dirty.add(topic)
-            elif stand.epoch == cursor.epoch and stand.offset < cursor.offset:
-                # An event came with its notification after the question was asked.
-                cursor.id = stand.id
-                self._tell_restored(topic, Position(cursor.epoch, cursor.offset))
-            else:
+            if stand.epoch != cursor.epoch:
                 self.cursors[topic] = stand
-                self._tell_restored(topic, position)
+                self._tell_restored(topic, Position(stand.epoch, stand.offset))
+                continue
+            # Notifications that came after the question was asked may be ahead of its answer.
+            cursor.id, cursor.known = stand.id, max(cursor.known, stand.offset)
+            if cursor.known > cursor.offset:
+                cursor.restored = Position(cursor.epoch, cursor.known)
+                self._dirty.add(topic)
+            else:
+                self._tell_restored(topic, Position(cursor.epoch, cursor.offset))
         self._read_news()
 
     # News ----------------------------------------------------------------------------------------

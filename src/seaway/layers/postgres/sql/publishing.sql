@@ -76,7 +76,7 @@ BEGIN
            (SELECT bool_or(m.lasting) FROM moved m)
     INTO epochs, offs, lasting FROM incoming;
     -- Many are read faster than they are told of one by one, and fill no queue of notifications.
-    IF (SELECT sum(octet_length(d)) FROM unnest(_datas) d) <= 131072 THEN
+    IF (SELECT sum(octet_length(d)) FROM unnest(_datas) d) <= 16384 THEN
         PERFORM {schema}.tell(t.id, t.name, t.epoch, i.off, i.count, i.data)
         FROM unnest(_topics, _datas, _counts, offs)
              WITH ORDINALITY AS i (topic, data, count, off, n)
