@@ -18,6 +18,7 @@ from seaway.layers.postgres.cursors import Cursor
 from seaway.testing.contract_support import KEPT, TOPIC, Process, page
 from tests.layers.postgres.support import processes
 from tests.servers.postgres import PostgresServer, postgres_server
+from tests.waiting import until
 
 #: Events without history, published one after the other: enough for the last ones to be lost.
 MANY = 30
@@ -69,6 +70,47 @@ async def test_a_topic_without_history_begins_a_new_epoch_and_its_followers_are_
     if position.offset == 0:  # else it came back after the event
         await there.heard.until_count(MANY + 1)
         assert there.heard.positions()[-1] == after
+
+
+async def test_killed_again_and_again_no_position_is_given_twice(
+    fragile: PostgresServer, two: list[Process]
+) -> None:
+    here, there = two
+    await there.layer.watch(TOPIC)
+    told: dict[Position, bytes] = {}
+    stop = asyncio.Event()
+
+    async def publish(name: bytes) -> None:
+        n = 0
+        while not stop.is_set():
+            n += 1
+            position = await here.layer.publish(TOPIC, name + b"%d" % n)
+            assert position not in told, "two events have one position"
+            told[position] = name + b"%d" % n
+
+    publishers = [asyncio.create_task(publish(name)) for name in (b"a", b"b", b"c")]
+    for _ in range(3):
+        before = len(told)
+        await until(lambda: len(told) > before + MANY, patience=30)  # noqa: B023  awaited here
+        crash(fragile)
+    before = len(told)
+    await until(lambda: len(told) > before + MANY, patience=30)
+    stop.set()
+    await asyncio.gather(*publishers)
+    last = await here.layer.position(TOPIC)
+    await there.heard.until(lambda: last in there.heard.positions())
+    heard = dict(zip(there.heard.positions(), there.heard.data(), strict=True))
+    assert len(heard) == len(there.heard.positions()), "an event came twice"
+    assert {position: heard.get(position, data) for position, data in told.items()} == told
+    epochs = [position.epoch for position in heard]
+    assert len(set(epochs)) == 4
+    for epoch in set(epochs):
+        offsets = [position.offset for position in heard if position.epoch == epoch]
+        assert offsets == list(range(offsets[0], offsets[0] + len(offsets)))
+    # What was not heard was before a return, or at the end of an epoch: a gap either way.
+    returned = {position.epoch: position.offset for _, position in there.heard.restorations}
+    for position in told.keys() - heard.keys():
+        assert position.epoch != last.epoch or position.offset <= returned[position.epoch]
 
 
 async def test_an_event_heard_of_before_the_return_is_told(
