@@ -9,9 +9,14 @@
 -- epoch then: topics.unsafe says that it has to, and the first event after which it does is waited
 -- for. A crash takes the end of the write-ahead log and nothing in between; so whatever waits makes
 -- all that was before it safe.
+--
+-- Plans: all is looked up by keys, whatever the sizes of tables and arrays. What is set with a
+-- function says so; planning each time anew for the number of topics costs more than the rest.
 
 CREATE OR REPLACE FUNCTION {schema}.lock_topics(_topics text[]) RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     _wanted integer := (SELECT count(DISTINCT t) FROM unnest(_topics) t);
 BEGIN
@@ -47,7 +52,9 @@ CREATE OR REPLACE FUNCTION {schema}.append(
     _topics text[], _datas bytea[], _counts integer[], _sizes integer[],
     _seconds double precision[],
     OUT epochs text[], OUT offs bigint[], OUT lasting boolean
-) LANGUAGE plpgsql AS $$
+) LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 BEGIN
     WITH incoming AS MATERIALIZED (
         SELECT i.n, t.id, t.epoch, i.data, i.count, i.size, i.seconds, t.off AS before,

@@ -17,8 +17,12 @@ END $$;
 -- Rows of events after given ones of topics given by their numbers, up to about 4 MiB of each topic,
 -- whether history still keeps them or not: for those who follow.
 CREATE OR REPLACE FUNCTION {schema}.follow(_topics bigint[], _offs bigint[])
-RETURNS TABLE (topic bigint, off bigint, count integer, data bytea) LANGUAGE sql STABLE AS $$
-    SELECT i.topic, p.off, p.count, p.data
+RETURNS TABLE (topic bigint, off bigint, count integer, data bytea) LANGUAGE plpgsql STABLE
+-- Planning anew for the number of topics would cost more than the rest.
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY SELECT i.topic, p.off, p.count, p.data
     FROM unnest(_topics, _offs) AS i (topic, off)
     CROSS JOIN LATERAL (
         SELECT w.off, w.count, w.data FROM (
@@ -30,8 +34,8 @@ RETURNS TABLE (topic bigint, off bigint, count integer, data bytea) LANGUAGE sql
                 WHERE e.topic = i.topic AND e.off > i.off ORDER BY e.off LIMIT 2000
             ) l
         ) w WHERE w.bytes < 4194304
-    ) p
-$$;
+    ) p;
+END $$;
 
 -- A line for where the topic stands (off null), and the rows that have what history gives after
 -- _since. Their first and last events may lie before that, or before the first that history gives.
