@@ -37,14 +37,15 @@ END $$;
 -- What is told of one row of events. A small one rides along, so that who follows need not ask.
 CREATE OR REPLACE FUNCTION {schema}.tell(
     _id bigint, _topic text, _epoch text, _off bigint, _count integer, _data bytea
-) RETURNS void LANGUAGE sql AS $$
-    SELECT pg_notify(
+) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify(
         {schema}.ear('t', _topic),
         CASE WHEN octet_length(_data) <= 5000
              THEN 'd ' || _id || ' ' || _epoch || ' ' || _off || ' ' || _topic || ' '
                   || _count || ' ' || encode(_data, 'base64')
-             ELSE 'e ' || _id || ' ' || _epoch || ' ' || _off || ' ' || _topic END)
-$$;
+             ELSE 'e ' || _id || ' ' || _epoch || ' ' || _off || ' ' || _topic END);
+END $$;
 
 -- Append to topics that the caller has locked, trim, and wake who follows them. Each row has
 -- _counts events; its offset is that of the last one. lasting: the commit has to wait for the disk.
