@@ -76,6 +76,7 @@ async def measure(name: str, engine: Engine, rounds: int) -> Ratios:
     }
     for kind in storing:
         figures["p50_vs_bare_stored"] = paired(ours.p50, samples[kind].p50)
+        figures["p50_with_history_vs_bare_stored"] = paired(kept.p50, samples[kind].p50)
     return figures
 
 

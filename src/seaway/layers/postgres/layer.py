@@ -15,6 +15,7 @@ import logging
 from typing import Any
 
 import psycopg
+from psycopg.pq.abc import PGresult
 
 from seaway.exceptions import LayerUnavailable, SeawayError
 from seaway.layers.base import (
@@ -37,6 +38,7 @@ from seaway.layers.postgres.address import Address
 from seaway.layers.postgres.following import Following
 from seaway.layers.postgres.line import Line
 from seaway.layers.postgres.link import Answer, Refused
+from seaway.layers.postgres.packs import unpack
 from seaway.layers.postgres.presence import Presence
 from seaway.layers.postgres.publishing import Publishing
 from seaway.layers.postgres.queues import PostgresQueues
@@ -175,14 +177,7 @@ class PostgresLayer(PostgresQueues, Layer):
         position = Position(text(value(0, 0)), number(value(0, 1)))
         if since.epoch != position.epoch or not 0 <= since.offset <= position.offset:
             return Gap(position)
-        publications: list[Publication] = []
-        expected = since.offset + 1
-        for row in range(answer.ntuples):
-            offset = number(value(row, 2))
-            if offset != expected:
-                break  # what follows a hole is not given
-            publications.append(Publication(Position(position.epoch, offset), value(row, 3) or b""))
-            expected += 1
+        publications = _publications(answer, since.offset, limit)
         if not publications and since.offset < position.offset:
             return Gap(position)
         return Page(publications, position)
@@ -249,3 +244,24 @@ class PostgresLayer(PostgresQueues, Layer):
     def _written(self, answer: Answer | None) -> None:
         if answer is not None and not isinstance(answer, Refused):
             self._known = text(answer.get_value(0, 0))
+
+
+def _publications(answer: PGresult, since: int, limit: int) -> list[Publication]:
+    """The events after an offset of what ``read`` answered; what follows a hole is not given."""
+    value = answer.get_value
+    epoch, first = text(value(0, 0)), number(value(0, 2))
+    found: list[Publication] = []
+    expected = since + 1
+    if expected < first:
+        return found
+    for row in range(answer.ntuples):
+        count = number(value(row, 4))
+        offset = number(value(row, 3)) - count + 1
+        if count == 0 or offset > expected:
+            break
+        for data in unpack(value(row, 5) or b"", count)[expected - offset :]:
+            if len(found) == limit:
+                return found
+            found.append(Publication(Position(epoch, expected), data))
+            expected += 1
+    return found

@@ -26,9 +26,9 @@ logger = logging.getLogger("seaway.layers")
 OLDEST_SERVER = 140000
 
 #: The migrations in order; the version of the tables is how many there are.
-MIGRATIONS = ("0001_tables",)
+MIGRATIONS = ("0001_tables", "0002_unsafe", "0003_packs")
 #: Functions and triggers, which a migration makes anew.
-FUNCTIONS = ("life", "streams", "presence", "queues")
+FUNCTIONS = ("life", "publishing", "streams", "presence", "queues")
 #: Grows with every change of a function; `MIGRATIONS` count too.
 REVISION = 3
 VERSION = len(MIGRATIONS) * 1000 + REVISION
@@ -140,15 +140,20 @@ async def _migrate(connection: psycopg.AsyncConnection[Any], address: Address) -
 async def _incarnate(
     connection: psycopg.AsyncConnection[Any], address: Address, known: str
 ) -> bool:
-    query = sql.SQL("SELECT {}.incarnate(%s)").format(sql.Identifier(address.schema))
+    query = sql.SQL("SELECT {0}.revive(), {0}.incarnate(%s)").format(sql.Identifier(address.schema))
     row = await (await connection.execute(query, (known,))).fetchone()
-    renewed = row is not None and bool(row[0])
+    revived, renewed = row if row is not None else (False, False)
+    if revived:
+        logger.warning(
+            "PostgreSQL has crashed: topics without history begin a new epoch schema=%s",
+            address.schema,
+        )
     if renewed:
         logger.warning(
             "PostgreSQL is another copy than before: all topics begin a new epoch schema=%s",
             address.schema,
         )
-    return renewed
+    return bool(renewed)
 
 
 def _without_right(

@@ -41,8 +41,10 @@ WRITTEN = Statement("written")
 WALK = Statement("walk")
 TOUCH = Statement("touch", (T.TEXTS,))
 
-PUBLISH_ONE = Statement("publish_one", (T.UUID, T.BOOL, T.TEXT, T.BYTES, T.INT, T.DOUBLE))
-PUBLISH = Statement("publish", (T.UUID, T.BOOL, T.TEXTS, T.BYTES_LIST, T.INTS, T.DOUBLES, T.TEXTS))
+PUBLISH_ONE = Statement("publish_one", (T.UUID, T.BOOL, T.TEXT, T.BYTES, T.INT, T.INT, T.DOUBLE))
+PUBLISH = Statement(
+    "publish", (T.UUID, T.BOOL, T.TEXTS, T.BYTES_LIST, T.INTS, T.INTS, T.DOUBLES, T.TEXTS)
+)
 WATCH = Statement("watch", (T.TEXTS,))
 FOLLOW = Statement("follow", (T.BIGS, T.BIGS))
 READ = Statement("read", (T.TEXT, T.TEXT, T.BIG, T.INT))

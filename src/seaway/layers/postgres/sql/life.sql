@@ -71,6 +71,22 @@ BEGIN
     RETURN true;
 END $$;
 
+-- Begin new epochs for the topics of which a crash may have taken events: see publishing.sql. Who
+-- connects calls it; no connection outlives a crash.
+CREATE OR REPLACE FUNCTION {schema}.revive() RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM {schema}.unbroken) THEN
+        RETURN false;
+    END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended('{schema} life', 0));
+    IF EXISTS (SELECT FROM {schema}.unbroken) THEN
+        RETURN false;  -- somebody else was first
+    END IF;
+    DELETE FROM {schema}.topics WHERE unsafe IS NOT NULL;
+    INSERT INTO {schema}.unbroken DEFAULT VALUES;
+    RETURN true;
+END $$;
+
 -- A topic never has two lives under one epoch, whoever deletes it.
 CREATE OR REPLACE FUNCTION {schema}.topics_gone() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -1,191 +1,4 @@
--- Streams: publishing, watching, reading.
---
--- Order: who publishes locks the rows of its topics, always in the order of their names, and holds
--- the locks until its transaction has committed. So offsets are in the order of commits, and who
--- reads up to an offset misses nothing before it.
-
-CREATE OR REPLACE FUNCTION {schema}.lock_topics(_topics text[]) RETURNS void
-LANGUAGE plpgsql AS $$
-DECLARE
-    _wanted integer := (SELECT count(DISTINCT t) FROM unnest(_topics) t);
-BEGIN
-    LOOP
-        -- The new ones first: who waits here holds none of those that exist.
-        INSERT INTO {schema}.topics (name, epoch)
-        SELECT i.name, m.epoch
-        FROM (SELECT DISTINCT t COLLATE "C" AS name FROM unnest(_topics) t) i, {schema}.meta m
-        WHERE NOT EXISTS (SELECT FROM {schema}.topics t WHERE t.name = i.name)
-        ORDER BY i.name
-        ON CONFLICT DO NOTHING;
-        PERFORM FROM {schema}.topics
-        WHERE name = ANY (_topics) ORDER BY name FOR NO KEY UPDATE;
-        EXIT WHEN (SELECT count(*) FROM {schema}.topics WHERE name = ANY (_topics)) = _wanted;
-    END LOOP;
-END $$;
-
--- Append to topics that the caller has locked, trim, and wake who follows them.
-CREATE OR REPLACE FUNCTION {schema}.append(
-    _topics text[], _datas bytea[], _sizes integer[], _seconds double precision[],
-    OUT epochs text[], OUT offs bigint[]
-) LANGUAGE plpgsql AS $$
-BEGIN
-    WITH incoming AS MATERIALIZED (
-        SELECT i.n, t.id, t.epoch, i.data, i.size, i.seconds,
-               t.off + row_number() OVER (PARTITION BY t.id ORDER BY i.n) AS off
-        FROM unnest(_topics, _datas, _sizes, _seconds)
-             WITH ORDINALITY AS i (topic, data, size, seconds, n)
-        JOIN {schema}.topics t ON t.name = i.topic
-    ), stored AS (
-        INSERT INTO {schema}.events (topic, off, data) SELECT id, off, data FROM incoming
-    ), newest AS (
-        SELECT DISTINCT ON (id) id, off, seconds, max(off - size + 1) OVER (PARTITION BY id) AS first
-        FROM incoming ORDER BY id, off DESC
-    ), moved AS (
-        UPDATE {schema}.topics t
-        SET off = newest.off, first = greatest(t.first, newest.first), kept = newest.seconds,
-            used = clock_timestamp()
-        FROM newest WHERE t.id = newest.id
-    )
-    SELECT array_agg(epoch ORDER BY n), array_agg(off ORDER BY n) INTO epochs, offs FROM incoming;
-    PERFORM pg_notify({schema}.ear('t', t.name),
-                      'e ' || t.id || ' ' || t.epoch || ' ' || t.off || ' ' || t.name)
-    FROM {schema}.topics t WHERE t.name = ANY (_topics);
-END $$;
-
--- The position of one event: the short way for the most frequent case. _again: it may have been
--- done before. A small event rides along with its notification, so that who follows need not ask.
-CREATE OR REPLACE FUNCTION {schema}.publish_one(
-    _request uuid, _again boolean, _topic text, _data bytea, _size integer,
-    _seconds double precision
-) RETURNS TABLE (epoch text, off bigint) LANGUAGE plpgsql AS $$
-DECLARE
-    _id bigint;
-BEGIN
-    IF _again THEN
-        SELECT t.epoch, e.off INTO epoch, off
-        FROM {schema}.topics t JOIN {schema}.events e ON e.topic = t.id
-        WHERE t.name = _topic AND e.request = _request;
-        IF FOUND THEN
-            RETURN NEXT;
-            RETURN;
-        END IF;
-    END IF;
-    LOOP
-        UPDATE {schema}.topics t
-        SET off = t.off + 1, first = greatest(t.first, t.off + 2 - _size), kept = _seconds,
-            used = clock_timestamp()
-        WHERE t.name = _topic
-        RETURNING t.id, t.epoch, t.off INTO _id, epoch, off;
-        EXIT WHEN FOUND;
-        INSERT INTO {schema}.topics (name, epoch) SELECT _topic, m.epoch FROM {schema}.meta m
-        ON CONFLICT DO NOTHING;
-    END LOOP;
-    INSERT INTO {schema}.events (topic, off, request, data) VALUES (_id, off, _request, _data);
-    PERFORM pg_notify(
-        {schema}.ear('t', _topic),
-        CASE WHEN octet_length(_data) <= 5000
-             THEN 'd ' || _id || ' ' || epoch || ' ' || off || ' ' || _topic || ' '
-                  || encode(_data, 'base64')
-             ELSE 'e ' || _id || ' ' || epoch || ' ' || off || ' ' || _topic END);
-    RETURN NEXT;
-END $$;
-
--- The positions of events that are published as one request. _again: it may have been done before.
-CREATE OR REPLACE FUNCTION {schema}.publish(
-    _request uuid, _again boolean, _topics text[], _datas bytea[], _sizes integer[],
-    _seconds double precision[], _onces text[]
-) RETURNS TABLE (epoch text, off bigint) LANGUAGE plpgsql AS $$
-DECLARE
-    _epochs text[];
-    _offs bigint[];
-    _fresh bigint[];
-BEGIN
-    IF _again THEN
-        RETURN QUERY SELECT unnest(a.words), unnest(a.numbers)
-        FROM {schema}.answers a WHERE a.request = _request;
-        IF FOUND THEN
-            RETURN;
-        END IF;
-    END IF;
-    PERFORM {schema}.lock_topics(_topics);
-    IF '' = ALL (_onces) THEN
-        SELECT a.epochs, a.offs INTO _epochs, _offs
-        FROM {schema}.append(_topics, _datas, _sizes, _seconds) a;
-    ELSE
-        SELECT a.epochs, a.offs INTO _epochs, _offs
-        FROM {schema}.append_once(_topics, _datas, _sizes, _seconds, _onces) a;
-    END IF;
-    INSERT INTO {schema}.answers (request, words, numbers) VALUES (_request, _epochs, _offs);
-    RETURN QUERY SELECT unnest(_epochs), unnest(_offs);
-END $$;
-
-CREATE OR REPLACE FUNCTION {schema}.append_once(
-    _topics text[], _datas bytea[], _sizes integer[], _seconds double precision[], _onces text[],
-    OUT epochs text[], OUT offs bigint[]
-) LANGUAGE plpgsql AS $$
-DECLARE
-    _fresh bigint[];
-    _epochs text[] := '{}';
-    _offs bigint[] := '{}';
-BEGIN
-    -- The first of each that is not remembered.
-    SELECT coalesce(array_agg(i.n ORDER BY i.n), '{}') INTO _fresh
-    FROM (
-        SELECT u.n, u.topic, u.once, row_number() OVER (PARTITION BY u.topic, u.once ORDER BY u.n) AS k
-        FROM unnest(_topics, _onces) WITH ORDINALITY AS u (topic, once, n)
-    ) i
-    WHERE i.once = '' OR (i.k = 1 AND NOT EXISTS (
-        SELECT FROM {schema}.published_once p WHERE p.topic = i.topic AND p.once = i.once));
-    IF cardinality(_fresh) > 0 THEN
-        SELECT a.epochs, a.offs INTO _epochs, _offs FROM {schema}.append(
-            ARRAY(SELECT _topics[n] FROM unnest(_fresh) WITH ORDINALITY f (n, k) ORDER BY k),
-            ARRAY(SELECT _datas[n] FROM unnest(_fresh) WITH ORDINALITY f (n, k) ORDER BY k),
-            ARRAY(SELECT _sizes[n] FROM unnest(_fresh) WITH ORDINALITY f (n, k) ORDER BY k),
-            ARRAY(SELECT _seconds[n] FROM unnest(_fresh) WITH ORDINALITY f (n, k) ORDER BY k)) a;
-        INSERT INTO {schema}.published_once (topic, once, epoch, off)
-        SELECT _topics[f.n], _onces[f.n], f.epoch, f.off
-        FROM unnest(_fresh, _epochs, _offs) f (n, epoch, off) WHERE _onces[f.n] <> '';
-    END IF;
-    SELECT array_agg(coalesce(f.epoch, p.epoch) ORDER BY u.n),
-           array_agg(coalesce(f.off, p.off) ORDER BY u.n)
-    INTO epochs, offs
-    FROM unnest(_topics, _onces) WITH ORDINALITY AS u (topic, once, n)
-    LEFT JOIN unnest(_fresh, _epochs, _offs) f (n, epoch, off) ON f.n = u.n
-    LEFT JOIN {schema}.published_once p ON f.n IS NULL AND p.topic = u.topic AND p.once = u.once;
-END $$;
-
--- Publishing inside somebody's transaction: the event waits in pending, without a lock, until the
--- transaction commits. Then settle(), once for all of them, takes the locks in order.
-CREATE OR REPLACE FUNCTION {schema}.publish_at_commit(
-    _topic text, _data bytea, _size integer, _seconds double precision
-) RETURNS void LANGUAGE sql AS $$
-    INSERT INTO {schema}.pending (topic, data, size, seconds)
-    VALUES (_topic, _data, _size, _seconds)
-$$;
-
-CREATE OR REPLACE FUNCTION {schema}.settle() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-    _topics text[];
-    _datas bytea[];
-    _sizes integer[];
-    _seconds double precision[];
-BEGIN
-    WITH mine AS (
-        DELETE FROM {schema}.pending WHERE tx = pg_current_xact_id()
-        RETURNING n, topic, data, size, seconds
-    )
-    SELECT array_agg(topic ORDER BY n), array_agg(data ORDER BY n), array_agg(size ORDER BY n),
-           array_agg(seconds ORDER BY n)
-    INTO _topics, _datas, _sizes, _seconds FROM mine;
-    IF _topics IS NOT NULL THEN
-        PERFORM {schema}.lock_topics(_topics);
-        PERFORM {schema}.append(_topics, _datas, _sizes, _seconds);
-    END IF;
-    RETURN NULL;
-END $$;
-DROP TRIGGER IF EXISTS settle ON {schema}.pending;
-CREATE CONSTRAINT TRIGGER settle AFTER INSERT ON {schema}.pending
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION {schema}.settle();
+-- Streams: watching, reading, trimming. Publishing is in publishing.sql.
 
 -- Where topics stand; makes those that do not exist, so that a watcher knows their numbers.
 CREATE OR REPLACE FUNCTION {schema}.watch(_topics text[])
@@ -201,35 +14,44 @@ BEGIN
     FROM {schema}.topics t WHERE t.name = ANY (_topics);
 END $$;
 
--- Events after given ones of topics given by their numbers, up to about 4 MiB of each topic,
+-- Rows of events after given ones of topics given by their numbers, up to about 4 MiB of each topic,
 -- whether history still keeps them or not: for those who follow.
 CREATE OR REPLACE FUNCTION {schema}.follow(_topics bigint[], _offs bigint[])
-RETURNS TABLE (topic bigint, off bigint, data bytea) LANGUAGE sql STABLE AS $$
-    SELECT i.topic, p.off, p.data
+RETURNS TABLE (topic bigint, off bigint, count integer, data bytea) LANGUAGE plpgsql STABLE
+-- Planning anew for the number of topics would cost more than the rest.
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY SELECT i.topic, p.off, p.count, p.data
     FROM unnest(_topics, _offs) AS i (topic, off)
     CROSS JOIN LATERAL (
-        SELECT w.off, w.data FROM (
-            SELECT l.off, l.data, sum(octet_length(l.data)) OVER (ORDER BY l.off ROWS UNBOUNDED PRECEDING)
-                                  - octet_length(l.data) AS bytes
+        SELECT w.off, w.count, w.data FROM (
+            SELECT l.off, l.count, l.data,
+                   sum(octet_length(l.data)) OVER (ORDER BY l.off ROWS UNBOUNDED PRECEDING)
+                   - octet_length(l.data) AS bytes
             FROM (
-                SELECT e.off, e.data FROM {schema}.events e
+                SELECT e.off, e.count, e.data FROM {schema}.events e
                 WHERE e.topic = i.topic AND e.off > i.off ORDER BY e.off LIMIT 2000
             ) l
         ) w WHERE w.bytes < 4194304
-    ) p
-$$;
+    ) p;
+END $$;
 
--- A line for where the topic stands (off null), and what history gives after _since.
+-- A line for where the topic stands (off null), and the rows that have what history gives after
+-- _since. Their first and last events may lie before that, or before the first that history gives.
 CREATE OR REPLACE FUNCTION {schema}.read(_topic text, _epoch text, _since bigint, _limit integer)
-RETURNS TABLE (epoch text, stand bigint, off bigint, data bytea) LANGUAGE sql STABLE AS $$
-    SELECT t.epoch, t.off, p.off, p.data
+RETURNS TABLE (
+    epoch text, stand bigint, first bigint, off bigint, count integer, data bytea
+) LANGUAGE sql STABLE AS $$
+    SELECT t.epoch, t.off, t.first, p.off, p.count, p.data
     FROM {schema}.topics t
     LEFT JOIN LATERAL (
-        SELECT w.off, w.data FROM (
-            SELECT l.off, l.data, sum(octet_length(l.data)) OVER (ORDER BY l.off ROWS UNBOUNDED PRECEDING)
-                                  - octet_length(l.data) AS bytes
+        SELECT w.off, w.count, w.data FROM (
+            SELECT l.off, l.count, l.data,
+                   sum(octet_length(l.data)) OVER (ORDER BY l.off ROWS UNBOUNDED PRECEDING)
+                   - octet_length(l.data) AS bytes
             FROM (
-                SELECT e.off, e.data FROM {schema}.events e
+                SELECT e.off, e.count, e.data FROM {schema}.events e
                 WHERE e.topic = t.id AND e.off > _since AND e.off >= t.first
                   AND e.at > now() - t.kept * interval '1 second'
                 ORDER BY e.off LIMIT _limit
@@ -238,9 +60,9 @@ RETURNS TABLE (epoch text, stand bigint, off bigint, data bytea) LANGUAGE sql ST
     ) p ON t.epoch = _epoch
     WHERE t.name = _topic
     UNION ALL
-    SELECT m.epoch, 0, NULL, NULL FROM {schema}.meta m
+    SELECT m.epoch, 0, 1, NULL, NULL, NULL FROM {schema}.meta m
     WHERE NOT EXISTS (SELECT FROM {schema}.topics t WHERE t.name = _topic)
-    ORDER BY 3
+    ORDER BY 4
 $$;
 
 -- A topic that stands before what somebody has seen of it is from an older copy: it begins anew.
