@@ -83,7 +83,8 @@ class FanOut:
             plan, departures = stream.plan(CHUNK), stream.departures
             for encoding, lane, chunks in plan:
                 try:
-                    frames = b"".join([encoding.event(stream.topic, event) for event in batch])
+                    event, topic = encoding.event, stream.topic
+                    frames = b"".join([event(topic, publication) for publication in batch])
                 except Exception:
                     # The others must not suffer; these see the hole at their next event.
                     logger.exception("%s cannot be encoded", stream.topic)

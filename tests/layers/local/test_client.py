@@ -277,7 +277,7 @@ async def test_an_event_that_was_on_its_way_when_its_watch_ended_is_not_heard(st
     here = await start()
     assert isinstance(here.layer, LocalLayer)
     position = await here.layer.watch(TOPIC)
-    late = wire.Published(TOPIC, position.epoch, 1, b"x")
+    late = wire.Published(TOPIC, position.epoch, 1, [b"x"])
     here.layer.replied(late)
     assert here.heard.data() == [b"x"]
     await here.layer.unwatch(TOPIC)

@@ -24,6 +24,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from seaway.layers.base import Position
 from seaway.layers.desk import Desk, Waiting
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ class Client:
         #: What receives were answered: (channel, receipts).
         self.handed: OrderedDict[int, tuple[str, list[str]]] = OrderedDict()
         self._receipts = 0
-        self._answers: OrderedDict[int, bytes] = OrderedDict()
+        #: Frames, and the positions of what was published.
+        self._answers: OrderedDict[int, bytes | Position] = OrderedDict()
         self._undone: set[int] = set()
 
     def is_new(self, id_: int) -> bool:
@@ -76,7 +78,7 @@ class Client:
             return True
         return False
 
-    def remember(self, id_: int, answer: bytes) -> None:
+    def remember(self, id_: int, answer: bytes | Position) -> None:
         self._answers[id_] = answer
         if len(self._answers) > ANSWERS:
             self._answers.popitem(last=False)
@@ -98,7 +100,7 @@ class Client:
         self._undone.discard(id_)
         return self.waiting.pop(id_, None)
 
-    def answer(self, id_: int) -> bytes | None:
+    def answer(self, id_: int) -> bytes | Position | None:
         """What was answered to a request that is not new."""
         return self._answers.get(id_)
 

@@ -7,6 +7,7 @@ What must not: how a subscription is placed, or a script run.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -23,11 +24,11 @@ from seaway.layers.base import (
     Receiver,
     check_limit,
     check_name,
-    check_once,
-    check_size,
+    check_publish,
 )
 from seaway.layers.redis import keys
 from seaway.layers.redis.engine import Engine
+from seaway.layers.redis.link import pack
 from seaway.layers.redis.news import Subscription
 from seaway.layers.redis.scripts import SCRIPTS, Script
 
@@ -37,6 +38,8 @@ logger = logging.getLogger("seaway.layers")
 PAGE_BYTES, PAGE_EVENTS = 4 * 1024 * 1024, 5000
 
 _PUBLISHED, _ENTERED, _LEFT = b"p", b"+", b"-"
+
+_PUBLISH = SCRIPTS["publish"]
 
 
 class Watch(Subscription):
@@ -131,21 +134,14 @@ class RedisStreams(Layer):
     async def publish(
         self, topic: str, data: bytes, history: History | None = None, *, once: str = ""
     ) -> Position:
-        check_name(topic)
-        check_once(once)
-        check_size(data, self.max_data)
-        size, seconds = (history.size, history.seconds) if history is not None else (0, 1.0)
-        answer = await self._engine.run(
-            "publish",
-            keys.stream_keys(self._engine.root, topic)
-            + keys.once_keys(self._engine.root, topic, once),
-            data,
-            b"%d" % size,
-            b"%d" % max(1, round(min(seconds, 1e9) * 1000)),
-            self._engine.candidate(),
-            self._engine.request_id(),
-        )
-        return self._position_of(topic, answer)
+        check_publish(topic, data, self.max_data, once)
+        engine = self._engine
+        slot, head = _publish_head(engine.root, topic, once)
+        # What `link.pack` makes of the same parts, at a third of the cost: most of it is known.
+        frame = b"%b$%d\r\n%b\r\n%b%b$1\r\n0\r\n" % (
+            head, len(data), data, _kept(history), engine.packed_ids(),
+        )  # fmt: skip
+        return self._position_of(topic, await engine.run_packed(_PUBLISH, slot, frame))
 
     async def watch(self, topic: str) -> Position:
         check_name(topic)
@@ -210,3 +206,21 @@ class RedisStreams(Layer):
         if corrupt:
             self._engine.flaw(f"The stream of {topic}")
         return position
+
+
+@functools.lru_cache(maxsize=1024)
+def _publish_head(root: bytes, topic: str, once: str) -> tuple[int, bytes]:
+    """The slot of a topic, and a packed ``publish`` up to its keys, without the other arguments."""
+    names = keys.stream_keys(root, topic) + keys.once_keys(root, topic, once)
+    parts = (b"EVALSHA", _PUBLISH.sha, b"%d" % len(names), *names)
+    packed = pack(parts)
+    # The number of parts is said first: data, two of history, two ids and the last part follow.
+    return keys.slot(names[0]), b"*%d" % (len(parts) + 6) + packed[packed.index(b"\r\n") :]
+
+
+@functools.lru_cache(maxsize=256)
+def _kept(history: History | None) -> bytes:
+    """How much is kept, as two packed arguments."""
+    size, seconds = (history.size, history.seconds) if history is not None else (0, 1.0)
+    packed = pack((b"%d" % size, b"%d" % max(1, round(min(seconds, 1e9) * 1000))))
+    return packed[packed.index(b"\r\n") + 2 :]
