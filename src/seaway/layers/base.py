@@ -213,7 +213,7 @@ class Layer(Queues):
 
 def check_name(name: str, what: str = "topic name") -> str:
     """Return ``name``, or raise `InvalidName` in words that say what is legal."""
-    if not _is_legal(name):
+    if not is_legal_name(name):
         raise InvalidName(
             f"{name[:80]!r} is not a legal {what}: use 1 to 200 printable ASCII characters "
             "without spaces, double quotes and backslashes."
@@ -222,8 +222,9 @@ def check_name(name: str, what: str = "topic name") -> str:
 
 
 @functools.lru_cache(maxsize=2048)
-def _is_legal(name: str) -> bool:
-    """The same few names come with every publish, and looking one up is cheaper than reading it."""
+def is_legal_name(name: str) -> bool:
+    """Whether it is one of `LEGAL_NAME`. The same few come with every publish, and looking one up
+    is cheaper than reading it."""
     return LEGAL_NAME.fullmatch(name) is not None
 
 
@@ -232,7 +233,7 @@ def check_publish(topic: str, data: bytes, limit: int, once: str) -> None:
 
     :param limit: bytes that ``data`` may have.
     """
-    if not _is_legal(topic):
+    if not is_legal_name(topic):
         check_name(topic)
     if len(data) > limit:
         check_size(data, limit)

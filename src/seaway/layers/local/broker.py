@@ -114,9 +114,16 @@ class Broker:
     def pass_on(self) -> None:
         """A client's requests were handled: the first ones of a turn take effect at once, those of
         the others together, so that a busy broker writes once where it would write often."""
-        if self._dirty and not self._passed_on:
-            self._passed_on = True
+        dirty = self._dirty
+        if not dirty or self._passed_on:
+            return
+        self._passed_on = True
+        if self.gate is not None:
             self._flush()
+        else:
+            self._dirty = []
+            for session in dirty:
+                session.write_out()
 
     def _end_turn(self) -> None:
         self._turn = self._passed_on = False
@@ -129,7 +136,7 @@ class Broker:
             self.gate.pass_on(dirty)
             return
         for session in dirty:
-            session.write(session.take())
+            session.write_out()
 
     def _wait_for_clients(self) -> None:
         self._leaving = self._loop.call_later(self._linger, self._quit)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -71,12 +72,13 @@ class Requests:
     """All requests of one layer, on its loop. No task and no timer per request.
 
     :ivar link: where they are written; None while there is no broker, and then they wait.
+    :ivar next_id: makes the id of the next request.
     """
 
     def __init__(self) -> None:
         self.link: Link | None = None
         self._loop = asyncio.get_running_loop()
-        self._last_id = 0
+        self.next_id = itertools.count(1).__next__
         self._pending: dict[int, _Request] = {}
         self._out: list[_Request] = []
         #: The last request written that is answered at once, and the last one answered.
@@ -84,10 +86,6 @@ class Requests:
         self._apart_since = self._loop.time()
         #: Waiting requests that were given up while there was no link.
         self._cancelled: list[int] = []
-
-    def next_id(self) -> int:
-        self._last_id += 1
-        return self._last_id
 
     def ask(
         self,

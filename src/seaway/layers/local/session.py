@@ -53,9 +53,6 @@ class Session(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        # The broker joins what is to be joined; and who watches is to have an event before its
-        # publisher has the answer, while uvloop would write in any order at the end of the turn.
-        self._transport.set_write_buffer_limits(high=0)
         self._broker.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -75,7 +72,8 @@ class Session(asyncio.Protocol):
             logger.warning("a client broke the protocol and was disconnected: %s", error.reason)
             self.abort()
         finally:
-            self._end_run()
+            if self._run is not None:
+                self._end_run()
             self._broker.pass_on()
 
     def _handle(self, request: wire.Request) -> None:
@@ -108,6 +106,17 @@ class Session(asyncio.Protocol):
             self._broker.flush_soon(self)
         self._out.append(frame)
 
+    def write_out(self) -> None:
+        """Write what is to be written."""
+        out, transport = self._out, self._transport
+        if len(out) == 1 and transport is not None:
+            self._out = []
+            transport.write(out[0])
+            if transport.get_write_buffer_size() > MAX_BUFFER:
+                self._too_slow()
+        else:
+            self.write(self.take())
+
     def take(self) -> list[bytes]:
         """What is to be written, which the caller has to `write`."""
         out, self._out = self._out, []
@@ -119,8 +128,11 @@ class Session(asyncio.Protocol):
             return
         transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
         if transport.get_write_buffer_size() > MAX_BUFFER:
-            logger.warning("a client does not read what it watches and was disconnected")
-            self.abort()
+            self._too_slow()
+
+    def _too_slow(self) -> None:
+        logger.warning("a client does not read what it watches and was disconnected")
+        self.abort()
 
     # Requests ------------------------------------------------------------------------------------
 
@@ -163,6 +175,7 @@ class Session(asyncio.Protocol):
             frame = wire.frame(run.published())
             for session in watchers:
                 session.push(frame)
+            self._broker.pass_on()
         self.push(wire.frame(run.placed()))
 
     def _watch(self, request: wire.Watch) -> None:
