@@ -1,18 +1,17 @@
 """Streams on the Redis engine.
 
-What lives here: publish, watch, read, and what a watched topic hears.
-What must not: how a subscription is placed, or a script run.
+What lives here: watch, read, and what a watched topic hears.
+What must not: publishing (`publishing`), how a subscription is placed, or a script run.
 """
 
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from seaway.exceptions import LayerError, LayerUnavailable
+from seaway.exceptions import LayerUnavailable
 from seaway.layers.base import (
     Gap,
     History,
@@ -28,8 +27,8 @@ from seaway.layers.base import (
 )
 from seaway.layers.redis import keys
 from seaway.layers.redis.engine import Engine
-from seaway.layers.redis.link import pack
 from seaway.layers.redis.news import Subscription
+from seaway.layers.redis.publishing import Publishing, position_of
 from seaway.layers.redis.scripts import SCRIPTS, Script
 
 logger = logging.getLogger("seaway.layers")
@@ -38,8 +37,6 @@ logger = logging.getLogger("seaway.layers")
 PAGE_BYTES, PAGE_EVENTS = 4 * 1024 * 1024, 5000
 
 _PUBLISHED, _ENTERED, _LEFT = b"p", b"+", b"-"
-
-_PUBLISH = SCRIPTS["publish"]
 
 
 class Watch(Subscription):
@@ -126,6 +123,7 @@ class RedisStreams(Layer):
     """The stream part of `layer.RedisLayer`."""
 
     _engine: Engine
+    _publishing: Publishing
     _receiver: Receiver | None
 
     def _channel(self, topic: str) -> bytes:
@@ -135,13 +133,7 @@ class RedisStreams(Layer):
         self, topic: str, data: bytes, history: History | None = None, *, once: str = ""
     ) -> Position:
         check_publish(topic, data, self.max_data, once)
-        engine = self._engine
-        slot, head = _publish_head(engine.root, topic, once)
-        # What `link.pack` makes of the same parts, at a third of the cost: most of it is known.
-        frame = b"%b$%d\r\n%b\r\n%b%b$1\r\n0\r\n" % (
-            head, len(data), data, _kept(history), engine.packed_ids(),
-        )  # fmt: skip
-        return self._position_of(topic, await engine.run_packed(_PUBLISH, slot, frame))
+        return await self._publishing.publish(topic, data, history, once)
 
     async def watch(self, topic: str) -> Position:
         check_name(topic)
@@ -179,7 +171,7 @@ class RedisStreams(Layer):
             b"%d" % PAGE_BYTES,
             self._engine.candidate(),
         )
-        position = self._position_of(topic, answer)
+        position = position_of(self._engine, topic, answer)
         if len(answer) < 4:
             return Gap(position)
         events = [
@@ -193,34 +185,6 @@ class RedisStreams(Layer):
     async def position(self, topic: str) -> Position:
         check_name(topic)
         names = keys.stream_keys(self._engine.root, topic)
-        return self._position_of(
-            topic, await self._engine.run("position", names, self._engine.candidate())
+        return position_of(
+            self._engine, topic, await self._engine.run("position", names, self._engine.candidate())
         )
-
-    def _position_of(self, topic: str, answer: Any) -> Position:
-        try:
-            epoch, offset, corrupt = answer[:3]
-            position = Position(epoch.decode(), int(offset))
-        except (TypeError, ValueError, AttributeError) as error:
-            raise LayerError(f"The layer's Redis answered nonsense about {topic}.") from error
-        if corrupt:
-            self._engine.flaw(f"The stream of {topic}")
-        return position
-
-
-@functools.lru_cache(maxsize=1024)
-def _publish_head(root: bytes, topic: str, once: str) -> tuple[int, bytes]:
-    """The slot of a topic, and a packed ``publish`` up to its keys, without the other arguments."""
-    names = keys.stream_keys(root, topic) + keys.once_keys(root, topic, once)
-    parts = (b"EVALSHA", _PUBLISH.sha, b"%d" % len(names), *names)
-    packed = pack(parts)
-    # The number of parts is said first: data, two of history, two ids and the last part follow.
-    return keys.slot(names[0]), b"*%d" % (len(parts) + 6) + packed[packed.index(b"\r\n") :]
-
-
-@functools.lru_cache(maxsize=256)
-def _kept(history: History | None) -> bytes:
-    """How much is kept, as two packed arguments."""
-    size, seconds = (history.size, history.seconds) if history is not None else (0, 1.0)
-    packed = pack((b"%d" % size, b"%d" % max(1, round(min(seconds, 1e9) * 1000))))
-    return packed[packed.index(b"\r\n") + 2 :]
