@@ -117,7 +117,17 @@ class LocalLayer(LocalQueues, LocalStreams):
     def replied(self, reply: wire.Answer | wire.News) -> None:
         """LinkOwner: events, a change of presence, or an answer."""
         if isinstance(reply, wire.Published):
-            self._announce(reply)
+            topic, epoch, offset = reply.topic, reply.epoch, reply.offset
+            for data in reply.events:
+                # Nobody wants what comes of a topic that is unwatched, or about to be watched anew.
+                receiver = self._receiver
+                if receiver is None or topic not in self._watched:
+                    return
+                try:
+                    receiver.published(topic, Publication(Position(epoch, offset), data))
+                except Exception:
+                    logger.exception("the receiver failed on an event of %s", topic)
+                offset += 1
         elif isinstance(reply, wire.Changed):
             self._announce_change(reply)
         elif self._requests is not None:
@@ -125,19 +135,6 @@ class LocalLayer(LocalQueues, LocalStreams):
                 self._requests.placed(reply)
             else:
                 self._requests.answered(reply)
-
-    def _announce(self, news: wire.Published) -> None:
-        topic, epoch, offset = news.topic, news.epoch, news.offset
-        for data in news.events:
-            # Nobody wants what comes of a topic that is unwatched, or about to be watched anew.
-            receiver = self._receiver
-            if receiver is None or topic not in self._watched:
-                return
-            try:
-                receiver.published(topic, Publication(Position(epoch, offset), data))
-            except Exception:
-                logger.exception("the receiver failed on an event of %s", topic)
-            offset += 1
 
     def _announce_change(self, news: wire.Changed) -> None:
         if self._receiver is not None and news.topic in self._watched:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from seaway.layers.base import Position
@@ -82,6 +82,14 @@ class Client:
         self._answers[id_] = answer
         if len(self._answers) > ANSWERS:
             self._answers.popitem(last=False)
+
+    def remember_placed(self, first_id: int, positions: Sequence[Position]) -> None:
+        """`remember` for the events of requests whose ids count up."""
+        answers = self._answers
+        for id_, position in enumerate(positions, first_id):
+            answers[id_] = position
+        while len(answers) > ANSWERS:
+            answers.popitem(last=False)
 
     def remember_handed(self, id_: int, channel: str, receipts: list[str]) -> None:
         self.handed[id_] = (channel, receipts)

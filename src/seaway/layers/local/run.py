@@ -13,38 +13,41 @@ RUN_BYTES = 256 * 1024
 
 
 class Run:
-    """Events of one topic and one epoch, without a hole, of requests whose ids have none either."""
+    """Events of one topic and one epoch, without a hole, of requests whose ids have none either.
 
-    __slots__ = ("_epoch", "_events", "_first_id", "_next_id", "_next_offset", "_offset", "_size",
-                 "topic")  # fmt: skip
+    :ivar positions: where the events stand; ``first_id``: of the first one's request.
+    """
+
+    __slots__ = ("_events", "_size", "first_id", "positions", "topic")
 
     def __init__(self, request: wire.Publish, position: Position) -> None:
         self.topic = request.topic
-        self._first_id = request.id
-        self._next_id = request.id + 1
-        self._epoch, self._offset = position.epoch, position.offset
-        self._next_offset = position.offset + 1
+        self.first_id = request.id
+        self.positions = [position]
         self._events = [request.data]
         self._size = len(request.data)
 
     def take(self, request: wire.Publish, position: Position) -> bool:
         """Add what follows; False: it does not, or there is enough."""
+        positions = self.positions
+        last = positions[-1]
         if (
-            request.id != self._next_id
-            or position.offset != self._next_offset
+            request.id != self.first_id + len(positions)
+            or position.offset != last.offset + 1
             or self._size >= RUN_BYTES
             or request.topic != self.topic
-            or position.epoch != self._epoch
+            or position.epoch != last.epoch
         ):
             return False
-        self._next_id += 1
-        self._next_offset += 1
+        positions.append(position)
         self._events.append(request.data)
         self._size += len(request.data)
         return True
 
     def published(self) -> wire.Published:
-        return wire.Published(self.topic, self._epoch, self._offset, self._events)
+        first = self.positions[0]
+        return wire.Published(self.topic, first.epoch, first.offset, self._events)
 
     def placed(self) -> wire.Placed:
-        return wire.Placed(self._first_id, self._epoch, self._offset, len(self._events))
+        first = self.positions[0]
+        return wire.Placed(self.first_id, first.epoch, first.offset, len(self._events))

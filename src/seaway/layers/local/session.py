@@ -160,8 +160,9 @@ class Session(asyncio.Protocol):
             return
         history = _history(request.size, request.seconds) if request.size else None
         position = self._store.publish(topic, data, history, once).position
-        self.client.remember(request.id, position)
-        if self._run is None or not self._run.take(request, position):
+        if self._run is None:
+            self._run = Run(request, position)
+        elif not self._run.take(request, position):
             self._end_run()
             self._run = Run(request, position)
 
@@ -176,6 +177,7 @@ class Session(asyncio.Protocol):
             for session in watchers:
                 session.push(frame)
             self._broker.pass_on()
+        self.client.remember_placed(run.first_id, run.positions)
         self.push(wire.frame(run.placed()))
 
     def _watch(self, request: wire.Watch) -> None:
