@@ -9,6 +9,7 @@ What must not: an engine, or anything about connections and clients.
 from __future__ import annotations
 
 import abc
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -212,12 +213,32 @@ class Layer(Queues):
 
 def check_name(name: str, what: str = "topic name") -> str:
     """Return ``name``, or raise `InvalidName` in words that say what is legal."""
-    if LEGAL_NAME.fullmatch(name) is None:
+    if not is_legal_name(name):
         raise InvalidName(
             f"{name[:80]!r} is not a legal {what}: use 1 to 200 printable ASCII characters "
             "without spaces, double quotes and backslashes."
         )
     return name
+
+
+@functools.lru_cache(maxsize=2048)
+def is_legal_name(name: str) -> bool:
+    """Whether it is one of `LEGAL_NAME`. The same few come with every publish, and looking one up
+    is cheaper than reading it."""
+    return LEGAL_NAME.fullmatch(name) is not None
+
+
+def check_publish(topic: str, data: bytes, limit: int, once: str) -> None:
+    """Raise `InvalidName` or `PayloadTooLarge` for what cannot be in `Layer.publish`.
+
+    :param limit: bytes that ``data`` may have.
+    """
+    if not is_legal_name(topic):
+        check_name(topic)
+    if len(data) > limit:
+        check_size(data, limit)
+    if once:
+        check_once(once)
 
 
 def check_once(once: str) -> None:

@@ -48,13 +48,13 @@ class FanOut:
         """Deliver at the end of this turn of the loop, joined with what else arrives in it."""
         if not stream.pending:
             self._dirty.append(stream)
-            self._begin()
+            if not self._working:
+                self._begin()
         stream.pending.append(publication)
 
     def _begin(self) -> None:
-        if not self._working:
-            self._working = True
-            self._loop.call_soon(self._turn, self._deliver())
+        self._working = True
+        self._loop.call_soon(self._turn, self._deliver())
 
     def _turn(self, work: Iterator[None]) -> None:
         """Deliver until all is delivered or the turn is over; then go on in the next turn."""
@@ -78,12 +78,14 @@ class FanOut:
             if not batch:
                 continue
             before, stream.flushed = stream.flushed, batch[-1].position
-            stream.remember(batch)
+            if stream.behind:
+                stream.remember(batch)
             # The plan is of before the first yield: who goes live during one has had this batch.
             plan, departures = stream.plan(CHUNK), stream.departures
             for encoding, lane, chunks in plan:
                 try:
-                    frames = b"".join([encoding.event(stream.topic, event) for event in batch])
+                    event, topic = encoding.event, stream.topic
+                    frames = b"".join([event(topic, publication) for publication in batch])
                 except Exception:
                     # The others must not suffer; these see the hole at their next event.
                     logger.exception("%s cannot be encoded", stream.topic)

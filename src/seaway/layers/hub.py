@@ -37,6 +37,7 @@ class Hub:
         self._starting: dict[str, asyncio.Task[None]] = {}
         self._stopping: dict[str, asyncio.Task[None]] = {}
         self._fanout = FanOut(self._loop, self._fall_behind, self._flushed)
+        self._enqueue = self._fanout.enqueue
         self._presence = PresenceFanOut(layer, self._streams, self._spawn)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -176,10 +177,11 @@ class Hub:
             return
         position, received = publication.position, stream.received
         if position.epoch == received.epoch:
-            if position.offset <= received.offset:
-                return
             if position.offset == received.offset + 1:
-                self._accept(stream, publication)
+                stream.received = position
+                self._enqueue(stream, publication)
+                return
+            if position.offset <= received.offset:
                 return
         stream.backlog.append(publication)
         self._repair(stream)
@@ -198,8 +200,9 @@ class Hub:
         self._presence.tell(stream)
 
     def _accept(self, stream: Stream, publication: Publication) -> None:
+        """Take an event that a repair has read."""
         stream.received = publication.position
-        self._fanout.enqueue(stream, publication)
+        self._enqueue(stream, publication)
 
     # Behind, and gaps ----------------------------------------------------------------------------
 

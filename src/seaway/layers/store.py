@@ -79,6 +79,7 @@ class Store(Generic[P]):
     ) -> None:
         self._clock = clock
         self._journal: StreamJournal = journal or NoStreamJournal()
+        self._journaled = journal is not None
         self.epoch = _new_epoch()
         self._streams: dict[str, StoredStream[P]] = {}
         #: (topic, once) → (to be remembered until, position), the oldest first.
@@ -149,12 +150,17 @@ class Store(Generic[P]):
         stream.offset += 1
         stream.used = now
         publication = Publication(Position(stream.epoch, stream.offset), data)
-        stream.history = history or NO_HISTORY
-        stream.kept.append((now, publication))
-        stream.trim(now)
+        if history is None:
+            stream.history = NO_HISTORY
+            stream.kept.clear()
+        else:
+            stream.history = history
+            stream.kept.append((now, publication))
+            stream.trim(now)
         if once:
             self._once[topic, once] = (now + PUBLISHED_ONCE_SECONDS, publication.position)
-        self._journal.stream_changed(topic, stream)
+        if self._journaled:
+            self._journal.stream_changed(topic, stream)
         return publication
 
     def watchers(self, topic: str) -> Collection[P]:

@@ -221,9 +221,7 @@ class Stream:
     # What is kept for those behind ---------------------------------------------------------------
 
     def remember(self, batch: Sequence[Publication]) -> None:
-        """Keep a flushed batch while anybody may still need it from here."""
-        if not self.behind:
-            return
+        """Keep a flushed batch, while anybody is ``behind`` who may still need it from here."""
         for publication in batch:
             self.recent.append(publication)
             self.recent_bytes += len(publication.data)

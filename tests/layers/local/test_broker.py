@@ -36,7 +36,7 @@ async def test_answers_come_in_the_order_of_the_requests(raw: Raw) -> None:
     answers = [await raw.reply() for _ in range(4)]
     assert isinstance(answers[0], wire.At)
     assert answers[1] == wire.Present(2, {})
-    assert answers[2] == wire.At(3, answers[0].epoch, 1)
+    assert answers[2] == wire.Placed(3, answers[0].epoch, 1, 1)
     assert answers[3] == wire.Renewed(4, True)
 
 
@@ -44,8 +44,46 @@ async def test_an_event_follows_the_answer_to_its_watch(raw: Raw) -> None:
     raw.send(wire.Watch(1, "t"), wire.Publish(2, "t", b"x", 0, 1.0))
     watched = await raw.reply()
     assert isinstance(watched, wire.At)
-    assert await raw.reply() == wire.Published("t", watched.epoch, 1, b"x")
-    assert await raw.reply() == wire.At(2, watched.epoch, 1)
+    assert await raw.reply() == wire.Published("t", watched.epoch, 1, [b"x"])
+    assert await raw.reply() == wire.Placed(2, watched.epoch, 1, 1)
+
+
+async def test_events_that_come_together_are_told_and_answered_together(
+    place: Place, raw: Raw
+) -> None:
+    other = await Raw.connect(place)
+    other.send(wire.Watch(1, "t"))
+    watched = await other.reply()
+    assert isinstance(watched, wire.At)
+    raw.send(
+        *(wire.Publish(n, "t", b"%d" % n, 0, 1.0) for n in (1, 2)),
+        wire.Publish(3, "elsewhere", b"3", 0, 1.0),
+        wire.Publish(4, "t", b"4", 0, 1.0),
+        wire.Where(5, "t"),
+        wire.Publish(6, "t", b"6", 0, 1.0),
+    )
+    epoch = watched.epoch
+    assert [await raw.reply() for _ in range(5)] == [
+        wire.Placed(1, epoch, 1, 2), wire.Placed(3, epoch, 1, 1), wire.Placed(4, epoch, 3, 1),
+        wire.At(5, epoch, 3), wire.Placed(6, epoch, 4, 1),
+    ]  # fmt: skip
+    assert [await other.reply() for _ in range(3)] == [
+        wire.Published("t", epoch, 1, [b"1", b"2"]),
+        wire.Published("t", epoch, 3, [b"4"]),
+        wire.Published("t", epoch, 4, [b"6"]),
+    ]
+    await other.close()
+
+
+async def test_what_was_published_before_nonsense_is_told(place: Place, raw: Raw) -> None:
+    raw.send(wire.Watch(1, "t"))
+    watched = await raw.reply()
+    assert isinstance(watched, wire.At)
+    bad = await Raw.connect(place)
+    bad.send(wire.Publish(1, "t", b"x", 0, 1.0), wire.Publish(2, "t", b"", -1, 1.0))
+    assert await raw.reply() == wire.Published("t", watched.epoch, 1, [b"x"])
+    assert await bad.hung_up()
+    await bad.close()
 
 
 async def test_members_leave_at_once_when_their_connection_is_lost(place: Place, raw: Raw) -> None:
@@ -158,7 +196,7 @@ async def test_many_clients_at_once(place: Place) -> None:
     for client in clients:
         news = await client.reply()
         assert isinstance(news, wire.Published)
-        assert news.data == b"x"
+        assert news.events == [b"x"]
         await client.close()
 
 
@@ -188,14 +226,17 @@ async def test_what_is_asked_again_is_not_done_again(place: Place) -> None:
 async def test_nobody_knows_what_was_asked_too_long_ago(place: Place) -> None:
     raw = await Raw.connect(place, client="mine")
     raw.send(*(wire.Publish(n, "t", b"x", 0, 1.0) for n in range(1, ANSWERS + 2)))
-    for _ in range(ANSWERS + 1):
-        await raw.reply()
+    answered = 0
+    while answered < ANSWERS + 1:
+        placed = await raw.reply()
+        assert isinstance(placed, wire.Placed)
+        answered += placed.count
     raw.send(wire.Publish(1, "t", b"x", 0, 1.0), wire.Publish(2, "t", b"x", 0, 1.0))
     refused, found = await raw.reply(), await raw.reply()
     assert isinstance(refused, wire.Refused)
     assert refused.cause is wire.Cause.FORGOTTEN
-    assert isinstance(found, wire.At)
-    assert found.offset == 2
+    assert isinstance(found, wire.Placed)
+    assert (found.offset, found.count) == (2, 1)
     await raw.close()
 
 

@@ -255,6 +255,18 @@ async def test_a_process_that_does_not_read_is_disconnected_and_recovers(
     assert events == [f"event {n}" for n in range(1, count + 1)]
 
 
+async def test_a_lone_request_goes_at_once_and_others_together(start: Start) -> None:
+    here = await start()
+    assert isinstance(here.layer, LocalLayer)
+    await here.layer.position(TOPIC)  # whatever was under way has been answered
+    requests = here.layer._requests
+    assert requests is not None
+    asked = [requests.ask(wire.Where(requests.next_id(), TOPIC), 60.0) for _ in range(3)]
+    assert [request.written for request in requests._pending.values()] == [True, False, False]
+    assert [isinstance(answer, wire.At) for answer in await asyncio.gather(*asked)] == [True] * 3
+    assert not requests._pending
+
+
 # Giving up in the middle -------------------------------------------------------------------------
 
 
@@ -277,7 +289,7 @@ async def test_an_event_that_was_on_its_way_when_its_watch_ended_is_not_heard(st
     here = await start()
     assert isinstance(here.layer, LocalLayer)
     position = await here.layer.watch(TOPIC)
-    late = wire.Published(TOPIC, position.epoch, 1, b"x")
+    late = wire.Published(TOPIC, position.epoch, 1, [b"x"])
     here.layer.replied(late)
     assert here.heard.data() == [b"x"]
     await here.layer.unwatch(TOPIC)

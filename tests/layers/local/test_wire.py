@@ -65,7 +65,8 @@ REPLIES = st.one_of(
     st.builds(wire.Refused, IDS, NAMES, st.sampled_from(wire.Cause)),
     st.builds(wire.Heads, IDS, IDS, IDS),
     *map(built, get_args(queue_wire.QueueAnswer)),
-    st.builds(wire.Published, NAMES, NAMES, IDS, DATA),
+    st.builds(wire.Placed, IDS, NAMES, IDS, IDS),
+    st.builds(wire.Published, NAMES, NAMES, IDS, st.lists(DATA, max_size=3)),
     st.builds(
         wire.Changed, NAMES, st.dictionaries(NAMES, DATA, max_size=3), st.lists(NAMES, max_size=3)
     ),

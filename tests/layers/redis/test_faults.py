@@ -214,6 +214,10 @@ async def test_a_full_memory_is_said_and_making_room_goes_on(own_valkey: Valkey)
         for doing in (here.layer.publish(TOPIC, b"y"), here.layer.send("work", b"y")):
             with pytest.raises(LayerError, match="memory of the layer's Redis is full"):
                 await doing
+        together = [here.layer.publish(TOPIC, b"y") for _ in range(5)]
+        for refused in await asyncio.gather(*together, return_exceptions=True):
+            assert isinstance(refused, LayerError)
+            assert "memory of the layer's Redis is full" in str(refused)
         [delivery] = await here.layer.receive("work")
         assert await here.layer.ack(delivery)
         assert await here.layer.position(TOPIC) == position

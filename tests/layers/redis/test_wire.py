@@ -48,9 +48,12 @@ class Stranger:
             for cell in cells[1:]
         ]
 
-    def call(self, script: str, kind: str, subject: str, *arguments: str | int) -> Any:
+    def call(
+        self, script: str, kind: str, subject: str, *arguments: str | int, again: bool = False
+    ) -> Any:
         keys = self.names(kind, subject)
-        return self._server.ask("EVAL", text(script), len(keys), *keys, *arguments, "0")
+        last = "1" if again else "0"
+        return self._server.ask("EVAL", text(script), len(keys), *keys, *arguments, last)
 
 
 def test_the_page_tells_of_every_script_and_how_to_put_it_together() -> None:
@@ -73,6 +76,25 @@ async def test_a_stranger_publishes_and_reads(valkey: Valkey) -> None:
         assert answer == [position.epoch.encode(), position.offset, 0]
         read = stranger.call("read", "STREAM", "halls/1", position.epoch, 0, 10, 10_000, "abc")
         assert read == [position.epoch.encode(), 1, 0, [b"hello"]]
+    finally:
+        await here.layer.close()
+
+
+async def test_a_stranger_publishes_several_events_in_one_call(valkey: Valkey) -> None:
+    name = namespace()
+    [here] = await processes(valkey.url, 1, name)
+    stranger = Stranger(valkey, name)
+    try:
+        await here.layer.watch("halls/1")
+        asked = ("publish", "STREAM", "halls/1", "a", 2, 60000, "abc", "id-1", "b", "c")
+        epoch, first, _ = stranger.call(*asked)
+        await here.heard.until_count(3, "halls/1")
+        assert here.heard.data("halls/1") == [b"a", b"b", b"c"]
+        assert first == 1
+        kept = stranger.call("read", "STREAM", "halls/1", epoch.decode(), 1, 10, 10_000, "abc")
+        assert kept == [epoch, 3, 0, [b"b", b"c"]]
+        assert stranger.call(*asked, again=True) == [epoch, 1, 0]
+        assert (await here.layer.position("halls/1")).offset == 3
     finally:
         await here.layer.close()
 

@@ -68,7 +68,10 @@ class Broker:
         self._reachable = reachable
         self._loop = asyncio.get_running_loop()
         self._sessions: set[Session] = set()
+        #: Sessions with something to say, in the order in which they came by it.
         self._dirty: list[Session] = []
+        #: Whether the end of this turn of the loop is awaited, and whether `pass_on` has written.
+        self._turn = self._passed_on = False
         self._leaving: asyncio.TimerHandle | None = None
         self._next_sweep = 0.0
         self._wait_for_clients()
@@ -101,10 +104,31 @@ class Broker:
             self.announce(topic, change)
 
     def flush_soon(self, session: Session) -> None:
-        """Everything that one turn of the loop brings a process goes out in one write."""
-        if not self._dirty:
-            self._loop.call_soon(self._flush)
+        """It has something to say: to be written by `pass_on`, at the latest when this turn of the
+        loop is over."""
         self._dirty.append(session)
+        if not self._turn:
+            self._turn = True
+            self._loop.call_soon(self._end_turn)
+
+    def pass_on(self) -> None:
+        """A client's requests were handled: the first ones of a turn take effect at once, those of
+        the others together, so that a busy broker writes once where it would write often."""
+        dirty = self._dirty
+        if not dirty or self._passed_on:
+            return
+        self._passed_on = True
+        if self.gate is not None:
+            self._flush()
+        else:
+            self._dirty = []
+            for session in dirty:
+                session.write_out()
+
+    def _end_turn(self) -> None:
+        self._turn = self._passed_on = False
+        if self._dirty:
+            self._flush()
 
     def _flush(self) -> None:
         dirty, self._dirty = self._dirty, []
@@ -112,7 +136,7 @@ class Broker:
             self.gate.pass_on(dirty)
             return
         for session in dirty:
-            session.write(session.take())
+            session.write_out()
 
     def _wait_for_clients(self) -> None:
         self._leaving = self._loop.call_later(self._linger, self._quit)

@@ -114,28 +114,35 @@ class LocalLayer(LocalQueues, LocalStreams):
 
     # What the broker says (link.LinkOwner) -------------------------------------------------------
 
-    def replied(self, reply: wire.Answer | wire.Published | wire.Changed) -> None:
-        """LinkOwner: an event, a change of presence, or an answer."""
-        if isinstance(reply, wire.Published | wire.Changed):
-            # An event of a topic that is unwatched, or about to be watched anew, is of no interest.
-            if reply.topic in self._watched:
-                self._announce(reply)
+    def replied(self, reply: wire.Answer | wire.News) -> None:
+        """LinkOwner: events, a change of presence, or an answer."""
+        if isinstance(reply, wire.Published):
+            topic, epoch, offset = reply.topic, reply.epoch, reply.offset
+            for data in reply.events:
+                # Nobody wants what comes of a topic that is unwatched, or about to be watched anew.
+                receiver = self._receiver
+                if receiver is None or topic not in self._watched:
+                    return
+                try:
+                    receiver.published(topic, Publication(Position(epoch, offset), data))
+                except Exception:
+                    logger.exception("the receiver failed on an event of %s", topic)
+                offset += 1
+        elif isinstance(reply, wire.Changed):
+            self._announce_change(reply)
         elif self._requests is not None:
-            self._requests.answered(reply)
-
-    def _announce(self, news: wire.Published | wire.Changed) -> None:
-        receiver = self._receiver
-        if receiver is None:
-            return
-        try:
-            if isinstance(news, wire.Published):
-                position = Position(news.epoch, news.offset)
-                receiver.published(news.topic, Publication(position, news.data))
+            if isinstance(reply, wire.Placed):
+                self._requests.placed(reply)
             else:
-                change = PresenceChange(entered=news.entered, left=news.left)
-                receiver.presence_changed(news.topic, change)
-        except Exception:
-            logger.exception("the receiver failed on news of %s", news.topic)
+                self._requests.answered(reply)
+
+    def _announce_change(self, news: wire.Changed) -> None:
+        if self._receiver is not None and news.topic in self._watched:
+            change = PresenceChange(entered=news.entered, left=news.left)
+            try:
+                self._receiver.presence_changed(news.topic, change)
+            except Exception:
+                logger.exception("the receiver failed on a change of presence in %s", news.topic)
 
     def lost(self, link: Link) -> None:
         """LinkOwner: reconnect, unless it was never in use or we hung up ourselves."""

@@ -65,7 +65,7 @@ class LocalQueues(Queues):
             self._asking().next_id(), channel, data, _cut(capacity), wait, delay, ttl, order, once
         )
         again = Again.ANYWHERE if once else Again.SAME_BROKER
-        return (await self._ask(question, queue_wire.Sent, again)).message
+        return (await self._take(question, queue_wire.Sent, again)).message
 
     async def receive(
         self,
@@ -80,7 +80,7 @@ class LocalQueues(Queues):
         question = queue_wire.Receive(
             self._asking().next_id(), channel, _cut(limit), wait, lease, _cut(tries)
         )
-        handed = await self._ask(question, queue_wire.Handed)
+        handed = await self._take(question, queue_wire.Handed)
         return [
             Delivery(channel, parcel.message, parcel.data, parcel.attempt, parcel.receipt)
             for parcel in handed.parcels
@@ -162,13 +162,22 @@ class LocalQueues(Queues):
         question = queue_wire.Discard(self._asking().next_id(), check_channel(channel), ids)
         return (await self._ask(question, queue_wire.Count)).count
 
-    async def _ask(
-        self, question: queue_wire.QueueQuestion, kind: type[A], again: Again = Again.ANYWHERE
+    async def _ask(self, question: queue_wire.QueueQuestion, kind: type[A]) -> A:
+        return _known(await self._asking().ask(question, self.timeout), kind)
+
+    async def _take(
+        self,
+        question: queue_wire.Send | queue_wire.Receive,
+        kind: type[A],
+        again: Again = Again.ANYWHERE,
     ) -> A:
-        answer = await self._asking().ask(question, self.timeout, again=again)
-        if not isinstance(answer, kind):
-            raise unexpected(answer)
-        return answer
+        return _known(await self._asking().take(question, self.timeout, again), kind)
+
+
+def _known(answer: wire.Answer, kind: type[A]) -> A:
+    if not isinstance(answer, kind):
+        raise unexpected(answer)
+    return answer
 
 
 def _cut(count: int) -> int:

@@ -21,8 +21,9 @@ from seaway.layers.base import (
     check_limit,
     check_member,
     check_name,
-    check_once,
+    check_publish,
     check_size,
+    is_legal_name,
 )
 from seaway.layers.local import wire
 from seaway.layers.local.requests import Again, Requests
@@ -55,13 +56,13 @@ class LocalStreams(Layer):
     async def publish(
         self, topic: str, data: bytes, history: History | None = None, *, once: str = ""
     ) -> Position:
-        check_name(topic)
-        check_size(data, self.max_data)
-        check_once(once)
+        if once or not is_legal_name(topic) or len(data) > self.max_data:
+            check_publish(topic, data, self.max_data, once)
         size, seconds = (history.size, history.seconds) if history is not None else (0, 1.0)
         requests = self._asking()
         question = wire.Publish(requests.next_id(), topic, data, size, seconds, once)
-        return position_of(await requests.ask(question, self.timeout, again=Again.SAME_BROKER))
+        position: Position = await requests.ask(question, self.timeout, again=Again.SAME_BROKER)
+        return position
 
     async def watch(self, topic: str) -> Position:
         requests = self._asking()

@@ -21,9 +21,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from seaway.layers.base import Position
 from seaway.layers.desk import Desk, Waiting
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ class Client:
         #: What receives were answered: (channel, receipts).
         self.handed: OrderedDict[int, tuple[str, list[str]]] = OrderedDict()
         self._receipts = 0
-        self._answers: OrderedDict[int, bytes] = OrderedDict()
+        #: Frames, and the positions of what was published.
+        self._answers: OrderedDict[int, bytes | Position] = OrderedDict()
         self._undone: set[int] = set()
 
     def is_new(self, id_: int) -> bool:
@@ -76,10 +78,18 @@ class Client:
             return True
         return False
 
-    def remember(self, id_: int, answer: bytes) -> None:
+    def remember(self, id_: int, answer: bytes | Position) -> None:
         self._answers[id_] = answer
         if len(self._answers) > ANSWERS:
             self._answers.popitem(last=False)
+
+    def remember_placed(self, first_id: int, positions: Sequence[Position]) -> None:
+        """`remember` for the events of requests whose ids count up."""
+        answers = self._answers
+        for id_, position in enumerate(positions, first_id):
+            answers[id_] = position
+        while len(answers) > ANSWERS:
+            answers.popitem(last=False)
 
     def remember_handed(self, id_: int, channel: str, receipts: list[str]) -> None:
         self.handed[id_] = (channel, receipts)
@@ -98,7 +108,7 @@ class Client:
         self._undone.discard(id_)
         return self.waiting.pop(id_, None)
 
-    def answer(self, id_: int) -> bytes | None:
+    def answer(self, id_: int) -> bytes | Position | None:
         """What was answered to a request that is not new."""
         return self._answers.get(id_)
 

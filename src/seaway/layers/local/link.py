@@ -20,7 +20,7 @@ logger = logging.getLogger("seaway.layers")
 class LinkOwner(Protocol):
     """Who a link reports to."""
 
-    def replied(self, reply: wire.Answer | wire.Published | wire.Changed) -> None:
+    def replied(self, reply: wire.Answer | wire.News) -> None:
         """One message of the broker, in order."""
 
     def lost(self, link: Link) -> None:

@@ -17,6 +17,7 @@ from seaway.exceptions import (
     PayloadTooLarge,
     ProtocolError,
 )
+from seaway.layers.base import Position
 from seaway.layers.local import queue_wire, wire
 from seaway.layers.queue_checks import check_lease, check_receive, check_seconds, check_send
 from seaway.layers.queues import Delivery
@@ -192,6 +193,8 @@ def done_before(session: Session, request: wire.Question) -> None:
             return
         client.remember_handed(id_, channel, receipts)
         _hand(session, id_, held)
+    elif isinstance(answer, Position):
+        session.answer(wire.Placed(id_, answer.epoch, answer.offset, 1))
     elif answer is not None:
         session.push(answer)
     else:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import itertools
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
 from seaway.exceptions import ChannelClosed, ChannelFull, LayerError, LayerUnavailable
+from seaway.layers.base import Position
 from seaway.layers.local import queue_wire, wire
 from seaway.layers.local.link import Link
 
@@ -30,34 +33,22 @@ class Again(enum.Enum):
     SAME_BROKER = enum.auto()  # which knows whether it has done it; another one does not
 
 
-class _Request:
+class _Request(msgspec.Struct, eq=False):
     """One request. Without ``future`` it is the layer's own and dies with its link.
 
     :ivar frame: None for one that waits: its wait is what is left of it when it is written.
-    :ivar written: ever, on this link or an earlier one; ``sent``: on this one.
+    :ivar until: when its wait is over, for one that waits.
+    :ivar written: ever, on this link or an earlier one.
     """
 
-    __slots__ = (
-        "again", "deadline", "frame", "future", "question", "sent", "then", "until", "written",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        question: wire.Question,
-        deadline: float,
-        future: asyncio.Future[wire.Answer] | None,
-        then: Then | None,
-        again: Again,
-    ) -> None:
-        self.question = question
-        self.frame: bytes | None = None
-        self.deadline = deadline
-        self.future = future
-        self.then = then
-        self.again = again
-        self.until = 0.0
-        self.sent = False
-        self.written = False
+    question: wire.Question
+    frame: bytes | None
+    deadline: float
+    future: asyncio.Future[Any] | None = None
+    then: Then | None = None
+    again: Again = Again.ANYWHERE
+    until: float = 0.0
+    written: bool = False
 
     @property
     def abandoned(self) -> bool:
@@ -67,9 +58,8 @@ class _Request:
         if self.frame is not None:
             return self.frame
         question = self.question
-        if self.until and isinstance(question, queue_wire.Send | queue_wire.Receive):
-            return wire.frame(msgspec.structs.replace(question, wait=max(0.0, self.until - now)))
-        return wire.frame(question)
+        assert isinstance(question, queue_wire.Send | queue_wire.Receive)  # noqa: S101
+        return wire.frame(msgspec.structs.replace(question, wait=max(0.0, self.until - now)))
 
     def fail(self, reason: str) -> None:
         if self.future is not None and not self.future.done():
@@ -82,51 +72,78 @@ class Requests:
     """All requests of one layer, on its loop. No task and no timer per request.
 
     :ivar link: where they are written; None while there is no broker, and then they wait.
+    :ivar next_id: makes the id of the next request.
     """
 
     def __init__(self) -> None:
         self.link: Link | None = None
         self._loop = asyncio.get_running_loop()
-        self._last_id = 0
+        self.next_id = itertools.count(1).__next__
         self._pending: dict[int, _Request] = {}
         self._out: list[_Request] = []
+        #: The last request written that is answered at once, and the last one answered.
+        self._said = self._heard = 0
         self._apart_since = self._loop.time()
         #: Waiting requests that were given up while there was no link.
         self._cancelled: list[int] = []
 
-    def next_id(self) -> int:
-        self._last_id += 1
-        return self._last_id
-
-    async def ask(
+    def ask(
         self,
         question: wire.Question,
         timeout: float,
         *,
         then: Then | None = None,
         again: Again = Again.ANYWHERE,
-    ) -> wire.Answer:
-        """Send a request and wait for its answer.
+    ) -> asyncio.Future[Any]:
+        """Send a request that is answered at once. What is returned becomes its answer, or the
+        event's position for a `wire.Publish`.
 
         :param then: called with the answer before anything that follows it is looked at.
         :param again: what happens to it when its connection is lost after it had been written.
         """
-        future: asyncio.Future[wire.Answer] = self._loop.create_future()
-        now = self._loop.time()
-        takes = isinstance(question, queue_wire.Send | queue_wire.Receive)
-        wait = question.wait if isinstance(question, queue_wire.Send | queue_wire.Receive) else 0.0
-        request = _Request(question, now + timeout + wait, future, then, again)
-        if wait > 0:
-            request.until = now + wait
-        else:
-            request.frame = wire.frame(question)
-        self._pending[question.id] = request
-        if self.link is not None:
+        frame = wire.frame(question)
+        loop, id_ = self._loop, question.id
+        future: asyncio.Future[Any] = loop.create_future()
+        request = _Request(question, frame, loop.time() + timeout, future, then, again)
+        self._pending[id_] = request
+        link = self.link
+        if link is None:
+            return future
+        if self._out or self._heard < self._said:
             self._send(request)
+        else:
+            # Nothing is under way, so there is nothing to join it with: it goes now. While an
+            # answer is awaited, requests are joined; this is Nagle's algorithm (RFC 896).
+            request.written = True
+            self._said = id_
+            link.write(frame)
+        return future
+
+    async def take(
+        self,
+        question: queue_wire.Send | queue_wire.Receive,
+        timeout: float,
+        again: Again = Again.ANYWHERE,
+    ) -> wire.Answer:
+        """Send a request that may wait at the broker, and wait for its answer. Given up, what it
+        did is undone."""
+        wait = question.wait
+        future: asyncio.Future[wire.Answer]
+        if wait > 0:
+            future = self._loop.create_future()
+            now = self._loop.time()
+            request = _Request(question, None, now + timeout + wait, future, None, again)
+            request.until = now + wait
+            self._pending[question.id] = request
+            if self.link is not None:
+                self._send(request)
+        else:
+            future = self.ask(question, timeout, again=again)
+            request = self._pending[question.id]
         try:
             return await future
         except (asyncio.CancelledError, LayerUnavailable):
-            if takes and request.written:
+            if request.written:
                 self._cancel(question.id)
             raise
         finally:
@@ -136,8 +153,7 @@ class Requests:
         """Send a request of the layer's own. Without a link there is nobody who has to know."""
         if self.link is not None:
             deadline = self._loop.time() + timeout
-            request = _Request(question, deadline, None, then, Again.ANYWHERE)
-            request.frame = wire.frame(question)
+            request = _Request(question, wire.frame(question), deadline, None, then)
             self._pending[question.id] = request
             self._send(request)
 
@@ -152,7 +168,7 @@ class Requests:
         self.tell(queue_wire.Cancel(self.next_id(), id_), CANCEL_TIMEOUT)
 
     def _send(self, request: _Request) -> None:
-        """Requests of one turn of the loop are written at once."""
+        """Requests of one turn of the loop are written in one go."""
         if not self._out:
             self._loop.call_soon(self.flush)
         self._out.append(request)
@@ -167,11 +183,26 @@ class Requests:
         for request in out:
             if not request.abandoned:
                 frames.append(request.to_write(now))
-                request.sent = request.written = True
+                request.written = True
+                if not request.until:
+                    self._said = request.question.id
         self.link.write(b"".join(frames))
+
+    def placed(self, answer: wire.Placed) -> None:
+        """Pass the positions of published events on to whoever published them."""
+        id_, epoch, offset = answer.id, answer.epoch, answer.offset
+        self._heard = id_ + answer.count - 1
+        pending = self._pending
+        for step in range(answer.count):
+            request = pending.pop(id_ + step, None)
+            if request is not None:
+                future = request.future
+                if future is not None and not future.done():
+                    future.set_result(Position(epoch, offset + step))
 
     def answered(self, answer: wire.Answer) -> None:
         """Pass an answer on to whoever asked, if that one still waits."""
+        self._heard = max(self._heard, answer.id)
         request = self._pending.pop(answer.id, None)
         if request is None or request.abandoned:
             return
@@ -196,7 +227,6 @@ class Requests:
                 del self._pending[id_]
                 if isinstance(request.question, queue_wire.Cancel):
                     self._cancelled.append(request.question.request)
-            request.sent = False
 
     def resume(self, link: Link, before: Callable[[], None], *, known: bool) -> None:
         """Use a new link: first for what ``before`` tells, then for everything that waited.
@@ -206,6 +236,7 @@ class Requests:
         waiting = list(self._pending.values())
         cancelled, self._cancelled = self._cancelled, []
         self.link = link
+        self._said = self._heard = 0
         before()
         for id_ in cancelled if known else ():
             self._tell_cancelled(id_)

@@ -19,6 +19,7 @@ from seaway.layers.base import Gap, History, Position
 from seaway.layers.local import wire
 from seaway.layers.local.clients import Client
 from seaway.layers.local.queue_session import CHANGING, HANDLERS, done_before
+from seaway.layers.local.run import Run
 
 if TYPE_CHECKING:
     from seaway.layers.local.broker import Broker
@@ -33,7 +34,9 @@ MAX_BUFFER = 64 * 1024 * 1024
 class Session(asyncio.Protocol):
     """One connected process."""
 
-    __slots__ = ("_broker", "_out", "_parser", "_ready", "_store", "_transport", "client", "desk")
+    __slots__ = (
+        "_broker", "_out", "_parser", "_ready", "_run", "_store", "_transport", "client", "desk",
+    )  # fmt: skip
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
@@ -42,6 +45,7 @@ class Session(asyncio.Protocol):
         self.client: Client
         self._parser = wire.requests()
         self._out: list[bytes] = []
+        self._run: Run | None = None
         self._ready = False
         self._transport: asyncio.Transport | None = None
 
@@ -63,18 +67,27 @@ class Session(asyncio.Protocol):
             for request in self._parser.feed(data):
                 if self._transport is None:
                     return
-                if not self._ready:
-                    self._greet(request)
-                else:
-                    self._handle(request)
+                self._handle(request)
         except ProtocolError as error:
             logger.warning("a client broke the protocol and was disconnected: %s", error.reason)
             self.abort()
+        finally:
+            if self._run is not None:
+                self._end_run()
+            self._broker.pass_on()
 
     def _handle(self, request: wire.Request) -> None:
+        if not self._ready:
+            self._greet(request)
+            return
         kind = type(request)
-        if isinstance(request, wire.Hello):
+        if isinstance(request, wire.Publish):
+            if self.client.is_new(request.id):
+                self._publish(request)
+                return
+        elif isinstance(request, wire.Hello):
             raise ProtocolError("a second Hello")
+        self._end_run()
         if kind not in CHANGING or self.client.is_new(request.id):
             _HANDLERS[kind](self, request)
         else:
@@ -93,6 +106,17 @@ class Session(asyncio.Protocol):
             self._broker.flush_soon(self)
         self._out.append(frame)
 
+    def write_out(self) -> None:
+        """Write what is to be written."""
+        out, transport = self._out, self._transport
+        if len(out) == 1 and transport is not None:
+            self._out = []
+            transport.write(out[0])
+            if transport.get_write_buffer_size() > MAX_BUFFER:
+                self._too_slow()
+        else:
+            self.write(self.take())
+
     def take(self) -> list[bytes]:
         """What is to be written, which the caller has to `write`."""
         out, self._out = self._out, []
@@ -104,8 +128,11 @@ class Session(asyncio.Protocol):
             return
         transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
         if transport.get_write_buffer_size() > MAX_BUFFER:
-            logger.warning("a client does not read what it watches and was disconnected")
-            self.abort()
+            self._too_slow()
+
+    def _too_slow(self) -> None:
+        logger.warning("a client does not read what it watches and was disconnected")
+        self.abort()
 
     # Requests ------------------------------------------------------------------------------------
 
@@ -124,19 +151,34 @@ class Session(asyncio.Protocol):
         )
 
     def _publish(self, request: wire.Publish) -> None:
-        topic, data = request.topic, request.data
-        before = self._store.published(topic, request.once)
+        topic, data, once = request.topic, request.data, request.once
+        before = self._store.published(topic, once) if once else None
         if before is not None:
-            self.answer(wire.At(request.id, before.epoch, before.offset), remember=True)
+            self._end_run()
+            self.client.remember(request.id, before)
+            self.answer(wire.Placed(request.id, before.epoch, before.offset, 1))
             return
         history = _history(request.size, request.seconds) if request.size else None
-        position = self._store.publish(topic, data, history, request.once).position
-        watchers = self._store.watchers(topic)
+        position = self._store.publish(topic, data, history, once).position
+        if self._run is None:
+            self._run = Run(request, position)
+        elif not self._run.take(request, position):
+            self._end_run()
+            self._run = Run(request, position)
+
+    def _end_run(self) -> None:
+        """Tell those who watch of what was published, and then who published it."""
+        run, self._run = self._run, None
+        if run is None:
+            return
+        watchers = self._store.watchers(run.topic)
         if watchers:
-            frame = wire.frame(wire.Published(topic, position.epoch, position.offset, data))
+            frame = wire.frame(run.published())
             for session in watchers:
                 session.push(frame)
-        self.answer(wire.At(request.id, position.epoch, position.offset), remember=True)
+            self._broker.pass_on()
+        self.client.remember_placed(run.first_id, run.positions)
+        self.push(wire.frame(run.placed()))
 
     def _watch(self, request: wire.Watch) -> None:
         self._answer_position(request.id, self._store.watch(request.topic, self))
@@ -199,7 +241,6 @@ class Session(asyncio.Protocol):
 
 
 _HANDLERS: dict[type[Any], Callable[[Session, Any], None]] = {
-    wire.Publish: Session._publish,
     wire.Watch: Session._watch,
     wire.Unwatch: Session._unwatch,
     wire.Where: Session._where,

@@ -4,10 +4,10 @@ What lives here: the messages (those of channels: `queue_wire`), their frames, a
 Pure: bytes in, messages out. What must not: sockets, or what a message makes anybody do.
 
 A frame is 4 bytes of length, big-endian, and a MessagePack array: tag, then the fields in order.
-A request's ``id`` comes back in its answer; answers come in the order of the requests, but for
-those that had to wait. A client says `Hello` first and waits for `Welcome`. `Published` and
-`Changed` come unasked, in order with the answers: an event that follows the answer to a `Watch`
-follows its position.
+A request's ``id`` comes back in its answer (`Placed` answers several); answers come in the order
+of the requests, but for those that had to wait. A client says `Hello` first and waits for
+`Welcome`. `Published` and `Changed` come unasked, in order with the answers: an event that follows
+the answer to a `Watch` follows its position.
 
 The ids of one client grow, over all its connections. What it asked on a lost connection it asks
 again on the next one under the same ids, and the broker does nothing twice (`clients`).
@@ -26,7 +26,7 @@ from seaway.exceptions import ProtocolError
 from seaway.layers.local.queue_wire import QueueAnswer, QueueQuestion
 
 #: Part of the socket's name. Raise it with any change to the messages.
-WIRE_VERSION = 2
+WIRE_VERSION = 3
 #: Bytes of a frame's body: a page of 4 MiB and one large event, or some 300,000 members.
 MAX_FRAME = 32 * 1024 * 1024
 
@@ -43,7 +43,7 @@ class Hello(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=0):
 
 
 class Publish(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=1):
-    """``size`` 0: no history. Answer: `At`."""
+    """``size`` 0: no history. Answer: `Placed`."""
 
     id: int
     topic: str
@@ -198,11 +198,23 @@ class Heads(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=28):
     people: int
 
 
+class Placed(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=29):
+    """The answer to ``count`` requests to publish, whose ids count up from ``id``: their events
+    stand one behind the other, the first one at ``offset``."""
+
+    id: int
+    epoch: str
+    offset: int
+    count: int
+
+
 class Published(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=30):
+    """Events that stand one behind the other, the first one at ``offset``."""
+
     topic: str
     epoch: str
     offset: int
-    data: bytes
+    events: Sequence[bytes]
 
 
 class Changed(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=31):
@@ -217,8 +229,9 @@ Question = (
     | QueueQuestion
 )  # fmt: skip
 Request = Hello | Question
-Answer = At | Done | Events | Missed | Present | Renewed | Refused | Heads | QueueAnswer
-Reply = Welcome | Answer | Published | Changed
+Answer = At | Done | Events | Missed | Present | Renewed | Refused | Heads | Placed | QueueAnswer
+News = Published | Changed
+Reply = Welcome | Answer | News
 
 M = TypeVar("M")
 

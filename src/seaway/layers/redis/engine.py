@@ -17,9 +17,9 @@ from seaway.exceptions import LayerError, LayerUnavailable
 from seaway.layers.redis import keys
 from seaway.layers.redis.address import Address, Endpoint
 from seaway.layers.redis.dial import Dialer, Unreachable
-from seaway.layers.redis.link import failed
+from seaway.layers.redis.link import failed, pack
 from seaway.layers.redis.news import News
-from seaway.layers.redis.pipe import Request, Rerouted
+from seaway.layers.redis.pipe import Request, Rerouted, asked_again
 from seaway.layers.redis.scripts import SCRIPTS, Script
 from seaway.layers.redis.shard import Shard
 from seaway.layers.redis.topology import Cluster, Single, Topology
@@ -51,7 +51,7 @@ class Engine:
         self.root = keys.root(namespace, address.database)
         #: This process, among all that use the engine.
         self.process = secrets.token_urlsafe(9).encode()
-        self._short = secrets.token_urlsafe(6)
+        self._short = secrets.token_urlsafe(6).encode()
         self._count = itertools.count()
         self.timeout = timeout
         self.flaws = 0
@@ -126,7 +126,15 @@ class Engine:
 
     def candidate(self) -> bytes:
         """What makes an epoch unique, should a stream begin now. Short: clients carry it."""
-        return f"{self._short}{next(self._count):x}".encode()
+        return b"%b%x" % (self._short, next(self._count))
+
+    def packed_ids(self) -> bytes:
+        """A `candidate` and a `request_id`, as two packed arguments."""
+        count = b"%x" % next(self._count)
+        short, process = self._short, self.process
+        return b"$%d\r\n%b%b\r\n$%d\r\n%b.%b\r\n" % (
+            len(short) + len(count), short, count, len(process) + 1 + len(count), process, count,
+        )  # fmt: skip
 
     def opened(self) -> Topology:
         """:raises LayerUnavailable: it is not started, or closed."""
@@ -193,51 +201,55 @@ class Engine:
 
     # Scripts -------------------------------------------------------------------------------------
 
-    async def run(
+    def run(
         self,
         name: str,
         keys_: Sequence[bytes],
         *arguments: bytes,
         orphaned: Callable[[Any], None] | None = None,
-    ) -> Any:
+    ) -> Coroutine[Any, Any, Any]:
         """The answer of a script.
 
         :param orphaned: called with the answer when the caller was cancelled meanwhile.
         :raises LayerUnavailable: not in time. :raises LayerError: the server refuses.
         """
         script = SCRIPTS[name]
-        slot = keys.slot(keys_[0])
+        frame = pack((b"EVALSHA", script.sha, b"%d" % len(keys_), *keys_, *arguments, b"0"))
+        return self.run_packed(script, keys.slot(keys_[0]), frame, orphaned)
+
+    async def run_packed(
+        self,
+        script: Script,
+        slot: int,
+        frame: bytes,
+        orphaned: Callable[[Any], None] | None = None,
+    ) -> Any:
+        """As `run`.
+
+        :param slot: of the script's keys.
+        :param frame: the whole command, packed, with "0" as its last part.
+        """
         shard = self.opened().shard(slot)
         deadline = self.loop.time() + self.timeout
-        parts = [b"EVALSHA", script.sha, b"%d" % len(keys_), *keys_, *arguments, b"0"]
         asking = False
         while True:
-            request = Request(parts, self.loop.create_future(), deadline, orphaned)
-            request.asking = asking
+            answer = None
             if shard is not None:
-                shard.commands.ask(request)
-                answer = await self._answer(request)
+                future: asyncio.Future[Any] = self.loop.create_future()
+                shard.commands.ask(Request(frame, future, deadline, orphaned, asking))
+                try:
+                    answer = await future
+                except Rerouted:  # the server was relieved of the slot
+                    pass
+                except asyncio.CancelledError:
+                    _hand_over(future, orphaned)
+                    raise
                 if answer is not None and not failed(answer):
                     return answer
-            else:
-                answer = None
-            parts[-1] = b"1"
+            frame = asked_again(frame)
             if self.loop.time() >= deadline:
                 raise LayerUnavailable(self._unserved(answer))
             shard, asking = await self._remedy(shard, slot, script, answer)
-
-    async def _answer(self, request: Request) -> Any:
-        """None: the server was relieved of the slot."""
-        try:
-            return await request.future
-        except Rerouted:
-            return None
-        except asyncio.CancelledError:
-            future = request.future
-            answered = future.done() and not future.cancelled() and future.exception() is None
-            if answered and request.orphaned is not None:
-                request.orphaned(future.result())
-            raise
 
     async def _remedy(
         self, shard: Shard | None, slot: int, script: Script, answer: Any
@@ -272,6 +284,13 @@ class Engine:
     def _unserved(self, answer: Any) -> str:
         where = self.address.describe()
         return f"The Redis at {where} could not serve it in time: {answer or 'slots unknown'}."
+
+
+def _hand_over(future: asyncio.Future[Any], orphaned: Callable[[Any], None] | None) -> None:
+    """Who asked was cancelled after the answer had come."""
+    answered = future.done() and not future.cancelled() and future.exception() is None
+    if answered and orphaned is not None:
+        orphaned(future.result())
 
 
 def _refusal(script: Script, message: str) -> LayerError:

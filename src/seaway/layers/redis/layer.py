@@ -13,6 +13,7 @@ from seaway.layers.base import Receiver
 from seaway.layers.redis.address import Address
 from seaway.layers.redis.engine import Engine
 from seaway.layers.redis.presence import RedisPresence
+from seaway.layers.redis.publishing import Publishing
 from seaway.layers.redis.queues import RedisQueues
 from seaway.layers.redis.streams import RedisStreams
 
@@ -28,6 +29,7 @@ class RedisLayer(RedisStreams, RedisPresence, RedisQueues):
         self.timeout = address.options.timeout
         self.lease = address.options.lease
         self._engine = Engine(address, namespace, self.timeout, self._enter_again)
+        self._publishing = Publishing(self._engine)
         self._receiver: Receiver | None = None
         self._begin_presence()
         self._begin_queues()

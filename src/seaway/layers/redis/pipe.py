@@ -17,6 +17,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
+import msgspec
+
 from seaway.exceptions import ConfigurationError, LayerUnavailable
 from seaway.layers.redis.dial import Unreachable
 from seaway.layers.redis.link import Link, LinkOwner
@@ -35,31 +37,29 @@ class Rerouted(Exception):
     """The server no longer serves this request's slot; it has to be asked elsewhere."""
 
 
-class Request:
-    """A command whose last part is "0", or "1" when it is asked again.
+class Request(msgspec.Struct, eq=False):
+    """A packed command whose last part is "0", or "1" when it is asked again.
 
     :ivar orphaned: called with an answer that comes when nobody waits for it any more.
+    :ivar asking: it follows an ASK redirection.
     """
 
-    __slots__ = ("asking", "deadline", "future", "orphaned", "parts")
-
-    def __init__(
-        self,
-        parts: list[bytes],
-        future: asyncio.Future[Any],
-        deadline: float,
-        orphaned: Callable[[Any], None] | None = None,
-    ) -> None:
-        self.parts = parts
-        self.future = future
-        self.deadline = deadline
-        self.orphaned = orphaned
-        self.asking = False
+    frame: bytes
+    future: asyncio.Future[Any]
+    deadline: float
+    orphaned: Callable[[Any], None] | None = None
+    asking: bool = False
+    again: bool = False
 
     @property
     def wanted(self) -> bool:
         """Whether somebody waits; or may have been given something without getting it."""
-        return not self.future.done() or (self.orphaned is not None and self.parts[-1] == b"1")
+        return not self.future.done() or (self.orphaned is not None and self.again)
+
+    def ask_again(self) -> None:
+        """It may have been carried out: from now on it says so."""
+        self.again = True
+        self.frame = asked_again(self.frame)
 
     def answer(self, answer: Any) -> None:
         if not self.future.done():
@@ -70,6 +70,11 @@ class Request:
     def fail(self, error: Exception) -> None:
         if not self.future.done():
             self.future.set_exception(error)
+
+
+def asked_again(frame: bytes) -> bytes:
+    """A packed command with "1" as its last part, which is "0" or "1"."""
+    return frame[:-3] + b"1\r\n"
 
 
 class PipeOwner(LinkOwner, Protocol):
@@ -161,7 +166,7 @@ class Pipe:
         if request.asking:
             link.ask(_ignore, b"ASKING")
         self._written.append(request)
-        link.ask(self._answered, *request.parts)
+        link.write(self._answered, request.frame)
 
     def _answered(self, answer: Any) -> None:
         # Answers come in the order of their requests.
@@ -245,7 +250,7 @@ class Pipe:
         self.link = None
         self.trouble = link.trouble
         for request in self._written:
-            request.parts[-1] = b"1"
+            request.ask_again()
         self._waiting.extendleft(request for request in reversed(self._written) if request.wanted)
         self._written.clear()
         self._owner.down(self)

@@ -1,7 +1,7 @@
 """Streams on the Redis engine.
 
-What lives here: publish, watch, read, and what a watched topic hears.
-What must not: how a subscription is placed, or a script run.
+What lives here: watch, read, and what a watched topic hears.
+What must not: publishing (`publishing`), how a subscription is placed, or a script run.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from seaway.exceptions import LayerError, LayerUnavailable
+from seaway.exceptions import LayerUnavailable
 from seaway.layers.base import (
     Gap,
     History,
@@ -23,12 +23,12 @@ from seaway.layers.base import (
     Receiver,
     check_limit,
     check_name,
-    check_once,
-    check_size,
+    check_publish,
 )
 from seaway.layers.redis import keys
 from seaway.layers.redis.engine import Engine
 from seaway.layers.redis.news import Subscription
+from seaway.layers.redis.publishing import Publishing, position_of
 from seaway.layers.redis.scripts import SCRIPTS, Script
 
 logger = logging.getLogger("seaway.layers")
@@ -123,6 +123,7 @@ class RedisStreams(Layer):
     """The stream part of `layer.RedisLayer`."""
 
     _engine: Engine
+    _publishing: Publishing
     _receiver: Receiver | None
 
     def _channel(self, topic: str) -> bytes:
@@ -131,21 +132,8 @@ class RedisStreams(Layer):
     async def publish(
         self, topic: str, data: bytes, history: History | None = None, *, once: str = ""
     ) -> Position:
-        check_name(topic)
-        check_once(once)
-        check_size(data, self.max_data)
-        size, seconds = (history.size, history.seconds) if history is not None else (0, 1.0)
-        answer = await self._engine.run(
-            "publish",
-            keys.stream_keys(self._engine.root, topic)
-            + keys.once_keys(self._engine.root, topic, once),
-            data,
-            b"%d" % size,
-            b"%d" % max(1, round(min(seconds, 1e9) * 1000)),
-            self._engine.candidate(),
-            self._engine.request_id(),
-        )
-        return self._position_of(topic, answer)
+        check_publish(topic, data, self.max_data, once)
+        return await self._publishing.publish(topic, data, history, once)
 
     async def watch(self, topic: str) -> Position:
         check_name(topic)
@@ -183,7 +171,7 @@ class RedisStreams(Layer):
             b"%d" % PAGE_BYTES,
             self._engine.candidate(),
         )
-        position = self._position_of(topic, answer)
+        position = position_of(self._engine, topic, answer)
         if len(answer) < 4:
             return Gap(position)
         events = [
@@ -197,16 +185,6 @@ class RedisStreams(Layer):
     async def position(self, topic: str) -> Position:
         check_name(topic)
         names = keys.stream_keys(self._engine.root, topic)
-        return self._position_of(
-            topic, await self._engine.run("position", names, self._engine.candidate())
+        return position_of(
+            self._engine, topic, await self._engine.run("position", names, self._engine.candidate())
         )
-
-    def _position_of(self, topic: str, answer: Any) -> Position:
-        try:
-            epoch, offset, corrupt = answer[:3]
-            position = Position(epoch.decode(), int(offset))
-        except (TypeError, ValueError, AttributeError) as error:
-            raise LayerError(f"The layer's Redis answered nonsense about {topic}.") from error
-        if corrupt:
-            self._engine.flaw(f"The stream of {topic}")
-        return position

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from seaway.exceptions import ConfigurationError, LayerUnavailable
 from seaway.layers.redis.address import Endpoint
 from seaway.layers.redis.dial import Dialer, Unreachable
-from seaway.layers.redis.link import Link, LinkOwner, failed
+from seaway.layers.redis.link import Link, LinkOwner, failed, pack
 from seaway.layers.redis.pipe import Request, Rerouted
 from seaway.layers.redis.shard import Listener, Shard
 
@@ -264,8 +264,8 @@ class Cluster:
 
 def _request(*parts: bytes) -> Request:
     loop = asyncio.get_running_loop()
-    # Asked again it would have a last part of "1"; it is not, since nobody waits for so long.
-    return Request(list(parts), loop.create_future(), loop.time() + LOOK_SECONDS)
+    # Asked again it would have another end; it is not, since nobody waits for so long.
+    return Request(pack(parts), loop.create_future(), loop.time() + LOOK_SECONDS)
 
 
 def _endpoint(node: Any, asked: Endpoint) -> Endpoint:

@@ -1,11 +1,13 @@
 -- uses: stream
--- Append an event, trim the history, announce it.
--- ARGV: data, events kept, ms kept, candidate epoch, request id, "1" when asked again.
+-- Append an event, or several; trim the history; announce each.
+-- ARGV: data, events kept, ms kept, candidate epoch, request id, data of further events, "1" when
+-- asked again.
 -- KEYS[5], where there is one: what remembers that this event was published.
--- Returns epoch, offset, corrupt.
+-- Returns epoch, offset of the first one, corrupt.
 
 local epoch, offset, kept, corrupt, said, turn = stand(ARGV[4])
-if ARGV[6] == '1' then
+local last = #ARGV - 1
+if ARGV[last + 1] == '1' then
   local before = remembered(IDS, ARGV[5])
   if before then
     local split = string.find(before, ' ', 1, true)
@@ -22,33 +24,39 @@ if once then
 end
 local data, size, millis = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local now = clock()
-offset = offset + 1
+local first = offset + 1
+offset = first + last - 5
 local at = whole(offset)
 -- Both keys outlive what is kept by an eighth, so that this is not said for each event.
 local lasting = now - said < kept / 8 and now >= said and kept == millis
 if size > 0 then
-  local length = redis.pcall('RPUSH', HISTORY, string.format('%013.0f', now) .. data)
+  local stamp = string.format('%013.0f', now)
+  local entries = {stamp .. data}
+  for index = 6, last do
+    entries[index - 4] = stamp .. ARGV[index]
+  end
+  local length = redis.pcall('RPUSH', HISTORY, unpack(entries))
   if type(length) == 'table' then
     corrupt = true
     redis.call('DEL', HISTORY)
-    length = redis.call('RPUSH', HISTORY, string.format('%013.0f', now) .. data)
+    length = redis.call('RPUSH', HISTORY, unpack(entries))
   end
   if length > size then
     redis.call('LTRIM', HISTORY, -size, -1)
   end
   local oldest = now - millis
-  local first = redis.call('LINDEX', HISTORY, 0)
-  while first and (tonumber(string.sub(first, 1, 13)) or 0) <= oldest do
+  local entry = redis.call('LINDEX', HISTORY, 0)
+  while entry and (tonumber(string.sub(entry, 1, 13)) or 0) <= oldest do
     redis.call('LPOP', HISTORY)
-    first = redis.call('LINDEX', HISTORY, 0)
+    entry = redis.call('LINDEX', HISTORY, 0)
   end
-  if length == 1 then
+  if length == #entries then
     redis.call('PEXPIRE', HISTORY, whole(millis * 9 / 8))
   end
 else
   redis.call('DEL', HISTORY)
 end
-local turn_now = remember(IDS, now, ARGV[5], epoch .. ' ' .. at, turn)
+local turn_now = remember(IDS, now, ARGV[5], epoch .. ' ' .. whole(first), turn)
 if lasting and turn == turn_now then
   redis.call('HSET', STREAM, 'o', at)
 else
@@ -59,7 +67,10 @@ else
   end
 end
 if once then
-  redis.call('SET', once, epoch .. ' ' .. at, 'PX', 300000)
+  redis.call('SET', once, epoch .. ' ' .. whole(first), 'PX', 300000)
 end
-redis.call('SPUBLISH', STREAM, 'p ' .. epoch .. ' ' .. at .. ' ' .. data)
-return {epoch, offset, corrupt and 1 or 0}
+redis.call('SPUBLISH', STREAM, 'p ' .. epoch .. ' ' .. whole(first) .. ' ' .. data)
+for index = 6, last do
+  redis.call('SPUBLISH', STREAM, 'p ' .. epoch .. ' ' .. whole(first + index - 5) .. ' ' .. ARGV[index])
+end
+return {epoch, first, corrupt and 1 or 0}
