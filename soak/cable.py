@@ -17,9 +17,12 @@ Address = tuple[str, int] | Path
 class Cable:
     """Forwards connections to an address.
 
-    :ivar port: where it listens on 127.0.0.1, unless it was started on a path.
+    :ivar port: where it listens on the target's host, unless it was started on a path.
     :ivar dropping: whether what is said, in either direction, is lost on the way.
     """
+
+    #: How it is cut.
+    kind = "proxy"
 
     def __init__(self, target: Address) -> None:
         self.port = 0
@@ -32,7 +35,8 @@ class Cable:
     async def start(self, at: Path | None = None) -> None:
         loop = asyncio.get_running_loop()
         if at is None:
-            self._server = await loop.create_server(self._accepted, "127.0.0.1", 0)
+            host = "127.0.0.1" if isinstance(self._target, Path) else self._target[0]
+            self._server = await loop.create_server(self._accepted, host, 0)
             self.port = self._server.sockets[0].getsockname()[1]
         else:
             self._server = await loop.create_unix_server(self._accepted, str(at))

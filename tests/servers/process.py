@@ -20,10 +20,10 @@ from tests.waiting import wait_for
 _PR_SET_PDEATHSIG = 1
 
 
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on."""
+def free_port(host: str = "127.0.0.1") -> int:
+    """A TCP port of an address of this machine that nobody listens on."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((host, 0))
         port: int = probe.getsockname()[1]
         return port
 
