@@ -14,12 +14,14 @@ import signal
 import sys
 
 import msgspec
+from tests.servers.namespace import NoNamespaces
 
 from soak import engine
 from soak.drivers import ENGINES
 from soak.reload import FAULTS, Reload, Settings
 
 KINDS = ("reload",)
+NETWORKS = ("auto", "namespace", "proxy")
 
 
 def main() -> int:
@@ -51,8 +53,13 @@ def _soak_engine(options: argparse.Namespace) -> int:
         tasks=options.tasks,
         pause=options.pause,
         calm=options.calm,
+        network=options.network,
     )
-    figures = asyncio.run(engine.EngineSoak(settings).run())
+    try:
+        figures = asyncio.run(engine.EngineSoak(settings).run())
+    except NoNamespaces as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
     sys.stdout.write(msgspec.json.encode(figures).decode() + "\n")
     return 1 if any(figures[name] for name in engine.FAULTS) else 0
 
@@ -66,6 +73,7 @@ def _options() -> argparse.Namespace:
     add("--tasks", type=float, default=100.0, help="--engine: messages a second to a queue")
     add("--pause", type=float, default=20.0, help="--engine: seconds that it is stopped for")
     add("--calm", type=float, default=3.0, help="--engine: seconds from a fault to the next")
+    add("--network", choices=NETWORKS, default="auto", help="--engine: how it is cut")
     add("--seconds", type=float, default=float(os.environ.get("SECONDS") or 30))
     add("--subscribers", type=int, default=500, help="WebSocket clients that follow one topic")
     add("--requests", type=float, default=200.0, help="HTTP requests a second")

@@ -33,6 +33,9 @@ class Cable:
     :ivar mode: what it does now; to be changed by its verbs only.
     """
 
+    #: How it is cut.
+    kind = "proxy"
+
     def __init__(self, target: Address) -> None:
         self.port = 0
         self.mode = Mode.CARRYING

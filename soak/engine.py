@@ -22,6 +22,7 @@ from soak.drivers import make_driver
 from soak.drivers.base import Driver
 from soak.follower import Follower, cancel_all
 from soak.harm import Harm
+from soak.network import Network, make_network
 from soak.segments import Ledger
 from soak.server import SoakServer
 
@@ -31,13 +32,13 @@ _LAST = 90.0
 #: What must be 0.
 FAULTS = ("lost_silently", "duplicated", "reordered", "tasks_lost", "members_wrong")
 
-Figures = dict[str, int | float]
+Figures = dict[str, int | float | dict[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """``rate`` is events a second of all publishers, ``pause`` the seconds of a SIGSTOP, ``calm``
-    those between the end of one fault and the next, and of a cut network."""
+    those between the end of one fault and the next; ``network``: see `soak.network`."""
 
     engine: str = "local"
     seconds: float = 60.0
@@ -46,6 +47,7 @@ class Settings:
     tasks: float = 100.0
     pause: float = 20.0
     calm: float = 3.0
+    network: str = "auto"
 
 
 class EngineSoak:
@@ -66,30 +68,46 @@ class EngineSoak:
         with tempfile.TemporaryDirectory(prefix="soak") as folder:
             os.environ["SOAK_FOLDER"] = folder
             os.environ["DJANGO_SETTINGS_MODULE"] = "soak.project.settings"
-            driver = make_driver(self._settings.engine, Path(folder), self._settings.pause)
-            server = SoakServer(Path(folder), "--workers=2", "--reconnect-window=1")
+            settings = self._settings
+            network, line = make_network(settings.engine, settings.network)
+            _say(line)
             try:
-                await driver.start()
-                os.environ["SOAK_LAYER"] = driver.server_url
-                await server.start()
-                await self._load(server, driver)
+                server = SoakServer(
+                    Path(folder), "--workers=2", "--reconnect-window=1",
+                    host=network.server_host, command=network.server_command,
+                )  # fmt: skip
+                driver = make_driver(settings.engine, Path(folder), settings.pause, network)
+                await self._run(server, driver, network)
             finally:
-                await server.stop()
-                await driver.stop()
+                await network.close()
             for line in _troubles(server.log):
                 _say(f"server: {line}")
         return self._figures()
 
+    async def _run(self, server: SoakServer, driver: Driver, network: Network) -> None:
+        try:
+            await driver.start()
+            os.environ["SOAK_LAYER"] = driver.server_url
+            try:
+                await server.start()
+                await self._load(server, driver, network)
+            finally:
+                await server.stop()
+        finally:
+            await driver.stop()
+
     # The course ----------------------------------------------------------------------------------
 
-    async def _load(self, server: SoakServer, driver: Driver) -> None:
+    async def _load(self, server: SoakServer, driver: Driver, network: Network) -> None:
         settings = self._settings
-        follows = await self._follow(server.port)
+        follows = await self._follow(server)
         _say(f"{len(follows)} subscribers have joined")
-        harm = Harm(driver, TOPICS, settings.rate, settings.tasks, settings.calm, self._heard)
+        harm = Harm(
+            driver, network, TOPICS, settings.rate, settings.tasks, settings.calm, self._heard
+        )
         try:
             await harm.start()
-            await self._disturb(harm)
+            await self._disturb(harm, driver)
             await harm.stop_publishing()
             await self._wait_for_the_last()
         finally:
@@ -98,11 +116,11 @@ class EngineSoak:
             for line in harm.troubles[:10]:
                 _say(f"process: {line}")
 
-    async def _follow(self, port: int) -> list[asyncio.Task[None]]:
+    async def _follow(self, server: SoakServer) -> list[asyncio.Task[None]]:
         tasks = []
         for number in range(self._settings.subscribers):
             topic = TOPICS[number % len(TOPICS)]
-            follower = Follower(port, topic)
+            follower = Follower(server.host, server.port, topic)
             self._followers.append((topic, follower))
             tasks.append(asyncio.create_task(follower.follow()))
             if number % 25 == 24:
@@ -111,9 +129,13 @@ class EngineSoak:
             await asyncio.wait_for(follower.joined.wait(), _LAST)
         return tasks
 
-    async def _disturb(self, harm: Harm) -> None:
+    async def _disturb(self, harm: Harm, driver: Driver) -> None:
         """One fault after the other, the engine's own and ours, until the time is up."""
         faults = harm.faults()
+        titles = {
+            f"cut_{name}": f"network cut ({ways[0].kind}): {name}"
+            for name, ways in driver.ways.items()
+        }
         loop = asyncio.get_running_loop()
         until = loop.time() + self._settings.seconds
         await asyncio.sleep(self._settings.calm)
@@ -121,12 +143,12 @@ class EngineSoak:
             for name, fault in faults.items():
                 before = sum(self._unconfirmed.values())
                 await fault()
-                self._faults[name] += 1
+                self._faults[titles.get(name, name)] += 1
                 if name == "engine_full":
                     self._told_full += sum(self._unconfirmed.values()) - before
                 _say(f"{name}: {sum(f.seen.deliveries for _, f in self._followers):,} deliveries")
                 await asyncio.sleep(self._settings.calm)
-                if loop.time() >= until and all(self._faults[each] for each in faults):
+                if loop.time() >= until and len(self._faults) == len(faults):
                     return
 
     def _heard(self, line: str) -> None:
@@ -177,7 +199,7 @@ class EngineSoak:
             "duplicated": sum(one.duplicated for one in seen) + self._visits["repeats"],
             "reordered": sum(one.reordered for one in seen),
             "gaps_told": sum(one.gaps for one in seen),
-            "faults": sum(self._faults.values()),
+            "faults": dict(self._faults),
             "published": sum(
                 len(events) for one in self._ledgers.values() for events in one.told.values()
             ),

@@ -41,14 +41,14 @@ _decode = msgspec.json.Decoder(_Message).decode
 
 
 class Follower:
-    """Follows one topic on 127.0.0.1:``port`` until it is cancelled."""
+    """Follows one topic of a server until it is cancelled."""
 
-    def __init__(self, port: int, topic: str) -> None:
+    def __init__(self, host: str, port: int, topic: str) -> None:
         self.seen = Sightings()
         self.joined = asyncio.Event()
         self.refusals: list[str] = []
         self.connects = 0
-        self._port = port
+        self._where = host, port
         self._topic = topic
         self._client: LeanClient | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -66,7 +66,7 @@ class Follower:
         loop = asyncio.get_running_loop()
         try:
             _, client = await loop.create_connection(
-                lambda: LeanClient("127.0.0.1", "/seaway/", self._on_text), "127.0.0.1", self._port
+                lambda: LeanClient("127.0.0.1", "/seaway/", self._on_text), *self._where
             )
         except OSError as error:
             return 1006, str(error)

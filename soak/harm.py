@@ -14,6 +14,7 @@ from functools import partial
 
 from seaway.conf import place
 from soak.drivers.base import Driver, Fault
+from soak.network import Network
 from soak.processes import Child
 
 BURST = 10_000
@@ -26,16 +27,17 @@ _LIFE = 10**9
 
 
 class Harm:
-    """Two publishers, one of them by a cable, and two workers.
+    """Two publishers, one of which can be cut off, and two workers.
 
     :param rate: events a second of both publishers; ``tasks`` messages a second.
-    :param seconds: for which the network is cut, and visitors come and go.
+    :param seconds: for which visitors come and go, and the network is cut, if need be longer.
     :param heard: gets each line that one of the processes writes.
     """
 
     def __init__(
         self,
         driver: Driver,
+        network: Network,
         topics: Sequence[str],
         rate: float,
         tasks: float,
@@ -48,13 +50,13 @@ class Harm:
         self._pace = ("--rate", str(rate / 2), "--tasks", str(tasks / 2))
         self._heard = heard
         self._lives = itertools.count(1)
-        self._urls = (driver.url, driver.publisher_url)
+        self._network = network
         self._publishers: list[Child] = []
         self._workers: list[Child] = []
         self._all: list[Child] = []
 
     async def start(self) -> None:
-        self._publishers = [self._publisher(url) for url in self._urls]
+        self._publishers = [self._publisher(number) for number in range(2)]
         self._workers = [self._child("soak.taker") for _ in range(2)]
         for child in (*self._publishers, *self._workers):
             await child.start()
@@ -77,7 +79,7 @@ class Harm:
         return {
             "kill_worker": self._kill_worker,
             "kill_publisher": self._kill_publisher,
-            **{f"cut_{name}": partial(self._cut, name) for name in self._driver.cables},
+            **{f"cut_{name}": partial(self._cut, name) for name in self._driver.ways},
             **{f"engine_{name}": fault for name, fault in self._driver.faults.items()},
             "visitors": self._visit,
             "burst": self._burst,
@@ -88,7 +90,7 @@ class Harm:
     async def _kill_publisher(self) -> None:
         victim = random.randrange(len(self._publishers))
         await self._publishers[victim].kill()
-        self._publishers[victim] = self._publisher(self._urls[victim])
+        self._publishers[victim] = self._publisher(victim)
         await self._publishers[victim].start()
 
     async def _kill_worker(self) -> None:
@@ -108,7 +110,8 @@ class Harm:
         await victim.start()
 
     async def _cut(self, name: str) -> None:
-        await asyncio.gather(*(cable.cut(self._seconds) for cable in self._driver.cables[name]))
+        seconds = self._seconds * self._network.patience
+        await asyncio.gather(*(way.cut(seconds) for way in self._driver.ways[name]))
 
     async def _visit(self) -> None:
         names = ("ada", "bob")
@@ -123,16 +126,20 @@ class Harm:
             await asyncio.gather(*(child.end() for child in visitors))
 
     async def _burst(self) -> None:
-        child = self._publisher(self._driver.url, "--burst", str(BURST))
+        child = self._publisher(0, "--burst", str(BURST))
         await child.start()
         await child.end()
 
     # The processes -------------------------------------------------------------------------------
 
-    def _publisher(self, url: str, *more: str) -> Child:
+    def _publisher(self, number: int, *more: str) -> Child:
+        """:param number: 1: the one that can be cut off."""
         first = str(next(self._lives) * _LIFE)
         options = ("--topics", self._topics, "--first", first, *self._pace, *more)
-        return self._child("soak.publisher", *options, url=url)
+        if not number:
+            return self._child("soak.publisher", *options)
+        url, command = self._driver.publisher_url, self._network.publisher_command
+        return self._child("soak.publisher", *options, url=url, command=command)
 
     def _child(
         self,
@@ -140,8 +147,9 @@ class Harm:
         *options: str,
         url: str = "",
         heard: Callable[[str], None] | None = None,
+        command: Sequence[str] = (),
     ) -> Child:
         arguments = (url or self._driver.url, "--place", place(), *options)
-        child = Child(module, *arguments, on_line=heard or self._heard)
+        child = Child(module, *arguments, on_line=heard or self._heard, command=command)
         self._all.append(child)
         return child

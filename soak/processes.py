@@ -12,7 +12,7 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -26,11 +26,20 @@ def die_with_parent() -> None:
 
 
 class Child:
-    """``python -m MODULE ARGUMENTS``; each line of its output goes to ``on_line``."""
+    """``python -m MODULE ARGUMENTS``; each line of its output goes to ``on_line``.
 
-    def __init__(self, module: str, *arguments: str, on_line: Callable[[str], None]) -> None:
+    :param command: what the command begins with.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        *arguments: str,
+        on_line: Callable[[str], None],
+        command: Sequence[str] = (),
+    ) -> None:
         self.troubles: list[str] = []
-        self._command = (sys.executable, "-m", module, *arguments)
+        self._command = (*command, sys.executable, "-m", module, *arguments)
         self._on_line = on_line
         self._process: asyncio.subprocess.Process | None = None
         self._readers: list[asyncio.Task[None]] = []

@@ -11,7 +11,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -26,10 +26,21 @@ def _die_with_parent() -> None:
 
 
 class SoakServer:
-    """``seaway serve`` on the soak's project, in ``folder``."""
+    """``seaway serve`` on the soak's project, in ``folder``.
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    :param host: where it listens. :param command: what its command begins with.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        host: str = "127.0.0.1",
+        command: Sequence[str] = (),
+    ) -> None:
         self.folder = folder
+        self.host = host
+        self._command = command
         self.port = 0
         self.generation = 0
         self.log: list[str] = []
@@ -47,9 +58,10 @@ class SoakServer:
             "DJANGO_SETTINGS_MODULE": "soak.project.settings",
         }
         self._process = await asyncio.create_subprocess_exec(
+            *self._command,
             sys.executable,
             *("-m", "seaway.server.cli", "serve", "soak.project.asgi:application"),
-            *("--bind", "127.0.0.1:0", *self._options),
+            *("--bind", f"{self.host}:0", *self._options),
             cwd=ROOT,
             env=environment,
             stdout=asyncio.subprocess.PIPE,
@@ -57,7 +69,9 @@ class SoakServer:
             preexec_fn=_die_with_parent,
         )
         self._reader = asyncio.create_task(self._read())
-        line = await self._says(lambda text: re.search(r"http://127\.0\.0\.1:(\d+)", text))
+        line = await self._says(
+            lambda text: re.search(rf"http://{re.escape(self.host)}:(\d+)", text)
+        )
         self.port = int(line[1])
 
     async def reload(self) -> None:

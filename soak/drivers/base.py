@@ -12,7 +12,7 @@ import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
-from soak.cable import Cable
+from soak.network import Way
 
 #: What is done to an engine; returns when it is done, not when all have recovered.
 Fault = Callable[[], Awaitable[None]]
@@ -22,15 +22,14 @@ class Driver(Protocol):
     """An engine under test.
 
     :ivar url: the layer's address for workers and most publishers.
-    :ivar server_url: the server's, and ``publisher_url`` one publisher's: by cables, where the
-        engine's clients keep to the address that they are given.
-    :ivar cables: by whom they cut off, those to be cut together.
+    :ivar server_url: the server's, and ``publisher_url`` one publisher's: by the network's ways.
+    :ivar ways: what can be cut, by whom it cuts off; those to be cut together.
     """
 
     url: str
     server_url: str
     publisher_url: str
-    cables: Mapping[str, Sequence[Cable]]
+    ways: Mapping[str, Sequence[Way]]
     faults: Mapping[str, Fault]
 
     async def start(self) -> None: ...
@@ -45,11 +44,3 @@ async def pause(pid: int, seconds: float) -> None:
         await asyncio.sleep(seconds)
     finally:
         os.kill(pid, signal.SIGCONT)
-
-
-async def cables_to(port: int) -> dict[str, list[Cable]]:
-    """A cable for the server and one for a publisher, to a port of 127.0.0.1."""
-    cables = {"server": [Cable(("127.0.0.1", port))], "publisher": [Cable(("127.0.0.1", port))]}
-    for [cable] in cables.values():
-        await cable.start()
-    return cables

@@ -19,18 +19,21 @@ from tests.waiting import wait_for
 from soak.cable import Cable
 from soak.drivers.base import Fault
 from soak.drivers.redis import fill
+from soak.network import Network, Way
 
 
 class ClusterDriver:
     """A master killed, stopped, cut off, demoted in order, and its memory full."""
 
-    def __init__(self, folder: Path, seconds: float) -> None:
-        self._cluster = ValkeyCluster(folder / "c")
+    def __init__(self, folder: Path, seconds: float, network: Network) -> None:
+        self._cluster = ValkeyCluster(folder / "c", host=network.host)
+        self._network = network
         for node in self._cluster.nodes:
             node.server.command += ["--appendonly", "yes", "--appendfsync", "always"]
         self._seconds = seconds
         self.url = self.server_url = self.publisher_url = ""
-        self.cables: Mapping[str, Sequence[Cable]] = {}
+        self.ways: Mapping[str, Sequence[Way]] = {}
+        self._all: list[Cable] = []
         self.faults: Mapping[str, Fault] = {
             "kill": self._kill,
             "pause": self._pause,
@@ -40,19 +43,19 @@ class ClusterDriver:
 
     async def start(self) -> None:
         await asyncio.to_thread(self._cluster.start)
-        cables = {}
-        for number, node in enumerate(self._cluster.nodes):
-            cable = Cable(("127.0.0.1", node.port))
+        host = self._network.host
+        for node in self._cluster.nodes:
+            cable = Cable((host, node.port))
             await cable.start()
-            cables[f"node{number}"] = [cable]
+            self._all.append(cable)
             # Announced to clients; the nodes themselves go on to know each other directly.
             answer = await asyncio.to_thread(
                 node.ask, "CONFIG", "SET", "cluster-announce-client-port", cable.port
             )
             assert answer == b"OK", answer  # noqa: S101 - the engine's own answer
-        self.cables = {"node": [cables["node0"][0]]}
-        self._all = [cable for [cable] in cables.values()]
-        hosts = ",".join(f"127.0.0.1:{cable.port}" for cable in self._all[:3])
+        await self._network.reach(None)
+        self.ways = {**self._network.ways, "node": self._all[:1]}
+        hosts = ",".join(f"{host}:{cable.port}" for cable in self._all[:3])
         self.url = self.server_url = self.publisher_url = f"redis+cluster://{hosts}"
 
     async def stop(self) -> None:

@@ -16,16 +16,19 @@ from seaway.layers.local.launch import ensure_broker
 from seaway.layers.local.place import Durable, find_place, lock_of
 from soak.cable import Cable
 from soak.drivers.base import Fault, pause
+from soak.network import Network, Way
 
 
 class LocalDriver:
     """The folder holds the broker's place, and two more in which cables listen for it."""
 
-    def __init__(self, folder: Path, seconds: float) -> None:
+    def __init__(self, folder: Path, seconds: float, network: Network) -> None:
+        del network  # it is reached by a path
         self.url = f"local://{folder}?durable=1"
         self.server_url = f"local://{folder / 's'}?durable=1"
         self.publisher_url = f"local://{folder / 'p'}?durable=1"
-        self.cables: Mapping[str, Sequence[Cable]] = {}
+        self.ways: Mapping[str, Sequence[Way]] = {}
+        self._cables: list[Cable] = []
         self.faults: Mapping[str, Fault] = {"kill": self._kill, "pause": self._pause}
         self._folder = folder
         self._seconds = seconds
@@ -35,18 +38,19 @@ class LocalDriver:
         broker = find_place(place(), self._folder)
         ensure_broker(broker, durable=Durable.PROCESS)
         self._broker = broker.socket
-        cables = {}
+        ways = {}
         for name in ("server", "publisher"):
             entrance = find_place(place(), self._folder / name[0])
             entrance.prepare()
             cable = Cable(broker.socket)
             await cable.start(entrance.socket)
-            cables[name] = [cable]
-        self.cables = cables
+            self._cables.append(cable)
+            ways[name] = [cable]
+        self.ways = ways
 
     async def stop(self) -> None:
         """It ends by itself, later than we would like to wait."""
-        for [cable] in self.cables.values():
+        for cable in self._cables:
             await cable.close()
         with contextlib.suppress(OSError, ValueError):
             os.kill(self._pid(), signal.SIGTERM)

@@ -13,31 +13,30 @@ from pathlib import Path
 from tests.servers.nats import Nats, NatsCluster
 from tests.waiting import wait_for
 
-from soak.cable import Cable
-from soak.drivers.base import Fault, cables_to
+from soak.drivers.base import Fault
+from soak.network import Network, Way
 
 
 class NatsDriver:
     """Killed and started anew, and stopped for a while."""
 
-    def __init__(self, folder: Path, seconds: float) -> None:
-        self._server = Nats(folder / "n")
+    def __init__(self, folder: Path, seconds: float, network: Network) -> None:
+        self._server = Nats(folder / "n", host=network.host)
         self._seconds = seconds
+        self._network = network
         self._options = "?max_events=30000"
         self.url = self.server_url = self.publisher_url = self._server.url + self._options
-        self.cables: Mapping[str, Sequence[Cable]] = {}
+        self.ways: Mapping[str, Sequence[Way]] = {}
         self.faults: Mapping[str, Fault] = {"kill": self._kill, "pause": self._pause}
 
     async def start(self) -> None:
         await asyncio.to_thread(self._server.start)
-        self.cables = cables = await cables_to(self._server.port)
-        server, publisher = (cables[name][0].port for name in ("server", "publisher"))
-        self.server_url = f"nats://127.0.0.1:{server}{self._options}"
-        self.publisher_url = f"nats://127.0.0.1:{publisher}{self._options}"
+        server, publisher = await self._network.reach(self._server.port)
+        self.ways = self._network.ways
+        self.server_url = f"nats://{server}{self._options}"
+        self.publisher_url = f"nats://{publisher}{self._options}"
 
     async def stop(self) -> None:
-        for [cable] in self.cables.values():
-            await cable.close()
         self._server.kill()
 
     async def _kill(self) -> None:
@@ -56,17 +55,20 @@ class NatsDriver:
 class NatsClusterDriver:
     """One node after the other killed and started anew, or stopped for a while."""
 
-    def __init__(self, folder: Path, seconds: float) -> None:
-        self._cluster = NatsCluster(folder / "n")
+    def __init__(self, folder: Path, seconds: float, network: Network) -> None:
+        self._cluster = NatsCluster(folder / "n", host=network.host)
         self._seconds = seconds
+        self._network = network
         self._victims = itertools.cycle(self._cluster.nodes)
         url = f"{self._cluster.url}?max_events=30000"
         self.url = self.server_url = self.publisher_url = url
-        self.cables: Mapping[str, Sequence[Cable]] = {}
+        self.ways: Mapping[str, Sequence[Way]] = {}
         self.faults: Mapping[str, Fault] = {"kill": self._kill, "pause": self._pause}
 
     async def start(self) -> None:
         await asyncio.to_thread(self._cluster.start)
+        await self._network.reach(None)
+        self.ways = self._network.ways
 
     async def stop(self) -> None:
         self._cluster.kill()

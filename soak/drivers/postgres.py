@@ -13,20 +13,21 @@ from pathlib import Path
 
 from tests.servers.postgres import PostgresServer
 
-from soak.cable import Cable
-from soak.drivers.base import Fault, cables_to
+from soak.drivers.base import Fault
+from soak.network import Network, Way
 
 
 class PostgresDriver:
     """Killed and started anew, stopped for a while, and its connections ended from within."""
 
-    def __init__(self, folder: Path, seconds: float) -> None:
+    def __init__(self, folder: Path, seconds: float, network: Network) -> None:
         # Not in ``folder``, which the server's own user cannot enter.
         self._folder = Path(tempfile.mkdtemp(prefix="soak-pg-"))
-        self._server = PostgresServer(self._folder)
+        self._server = PostgresServer(self._folder, host=network.host)
         self._seconds = seconds
+        self._network = network
         self.url = self.server_url = self.publisher_url = self._server.url()
-        self.cables: Mapping[str, Sequence[Cable]] = {}
+        self.ways: Mapping[str, Sequence[Way]] = {}
         self.faults: Mapping[str, Fault] = {
             "kill": self._kill,
             "pause": self._pause,
@@ -35,14 +36,13 @@ class PostgresDriver:
 
     async def start(self) -> None:
         await asyncio.to_thread(self._server.start)
-        self.cables = cables = await cables_to(self._server.port)
-        ours = f":{self._server.port}/"
-        self.server_url = self.url.replace(ours, f":{cables['server'][0].port}/")
-        self.publisher_url = self.url.replace(ours, f":{cables['publisher'][0].port}/")
+        server, publisher = await self._network.reach(self._server.port)
+        self.ways = self._network.ways
+        ours = f"{self._server.host}:{self._server.port}"
+        self.server_url = self.url.replace(ours, server)
+        self.publisher_url = self.url.replace(ours, publisher)
 
     async def stop(self) -> None:
-        for [cable] in self.cables.values():
-            await cable.close()
         await asyncio.to_thread(self._server.stop)
         shutil.rmtree(self._folder, ignore_errors=True)
 

@@ -11,19 +11,21 @@ from pathlib import Path
 
 from tests.servers.valkey import Valkey
 
-from soak.cable import Cable
-from soak.drivers.base import Fault, cables_to
+from soak.drivers.base import Fault
+from soak.network import Network, Way
 
 
 class RedisDriver:
     """Killed and started anew, stopped for a while, and its memory full for a while."""
 
-    def __init__(self, folder: Path, seconds: float) -> None:
+    def __init__(self, folder: Path, seconds: float, network: Network) -> None:
         # Everything that was answered is in the file: what a queue has taken is not lost.
-        self._server = Valkey(folder / "v", "--appendonly", "yes", "--appendfsync", "always")
+        options = ("--appendonly", "yes", "--appendfsync", "always")
+        self._server = Valkey(folder / "v", *options, host=network.host)
         self._seconds = seconds
+        self._network = network
         self.url = self.server_url = self.publisher_url = self._server.url
-        self.cables: Mapping[str, Sequence[Cable]] = {}
+        self.ways: Mapping[str, Sequence[Way]] = {}
         self.faults: Mapping[str, Fault] = {
             "kill": self._kill,
             "pause": self._pause,
@@ -32,13 +34,11 @@ class RedisDriver:
 
     async def start(self) -> None:
         await asyncio.to_thread(self._server.start)
-        self.cables = cables = await cables_to(self._server.port)
-        self.server_url = f"redis://127.0.0.1:{cables['server'][0].port}"
-        self.publisher_url = f"redis://127.0.0.1:{cables['publisher'][0].port}"
+        server, publisher = await self._network.reach(self._server.port)
+        self.ways = self._network.ways
+        self.server_url, self.publisher_url = f"redis://{server}", f"redis://{publisher}"
 
     async def stop(self) -> None:
-        for [cable] in self.cables.values():
-            await cable.close()
         self._server.kill()
 
     async def _kill(self) -> None:

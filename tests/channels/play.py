@@ -58,6 +58,9 @@ class Pace(NamedTuple):
         try:
             return await task
         except asyncio.CancelledError:
+            actor = asyncio.current_task()
+            if actor is not None and actor.cancelling():
+                raise  # it is the whole schedule that has failed
             return None
 
 
@@ -79,11 +82,13 @@ async def _living(pace: Pace) -> AsyncIterator[None]:
         await home.release()
 
 
-def play(pace: Pace, schedule: Callable[[], Coroutine[Any, Any, None]]) -> None:
+def play(
+    pace: Pace, schedule: Callable[[], Coroutine[Any, Any, None]], patience: float = PATIENCE
+) -> None:
     """Run one schedule on a loop of its own."""
 
     async def all_of_it() -> None:
-        async with asyncio.timeout(PATIENCE), _living(pace):
+        async with asyncio.timeout(patience), _living(pace):
             await schedule()
 
     asyncio.run(all_of_it())

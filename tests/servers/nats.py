@@ -28,21 +28,28 @@ def nats_binary() -> str:
 
 
 class Nats:
-    """One server on a port of 127.0.0.1.
+    """One server on a port of ``host``, an address of this machine.
 
     :param config: what its configuration file says besides ports and JetStream's folder.
     """
 
     def __init__(
-        self, directory: Path, config: str = "", *, jetstream: bool = True, login: str = ""
+        self,
+        directory: Path,
+        config: str = "",
+        *,
+        jetstream: bool = True,
+        login: str = "",
+        host: str = "127.0.0.1",
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
-        self.port, self.monitor = free_port(), free_port()
+        self.host = host
+        self.port, self.monitor = free_port(host), free_port()
         self.login = login
         self.data = directory / "data"
         file = directory / "nats.conf"
-        lines = [f"listen: 127.0.0.1:{self.port}", f"http: 127.0.0.1:{self.monitor}", config]
+        lines = [f"listen: {host}:{self.port}", f"http: 127.0.0.1:{self.monitor}", config]
         if jetstream and "store_dir" not in config:
             lines.append(f'jetstream {{ store_dir: "{self.data}", max_mem: 256MB }}')
         file.write_text("\n".join(lines) + "\n")
@@ -51,7 +58,7 @@ class Nats:
     @property
     def url(self) -> str:
         login = f"{self.login}@" if self.login else ""
-        return f"nats://{login}127.0.0.1:{self.port}"
+        return f"nats://{login}{self.host}:{self.port}"
 
     def start(self) -> Nats:
         self.server.start()
@@ -75,7 +82,7 @@ class Nats:
 
     def lines(self, count: int = 1) -> list[str]:
         """The first lines that it says to a new connection."""
-        with socket.create_connection(("127.0.0.1", self.port), 5) as connection:
+        with socket.create_connection((self.host, self.port), 5) as connection:
             file = connection.makefile()
             return [file.readline() for _ in range(count)]
 
@@ -86,7 +93,7 @@ class Nats:
 class NatsCluster:
     """Three servers, each a peer of JetStream."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, host: str = "127.0.0.1") -> None:
         routes = [free_port() for _ in range(3)]
         addresses = ", ".join(f'"nats://127.0.0.1:{port}"' for port in routes)
         self.nodes = []
@@ -99,11 +106,11 @@ class NatsCluster:
                     f"cluster {{ name: hall, listen: 127.0.0.1:{port}, routes: [{addresses}] }}",
                 ]
             )
-            self.nodes.append(Nats(folder, config))
+            self.nodes.append(Nats(folder, config, host=host))
 
     @property
     def url(self) -> str:
-        return "nats://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
+        return "nats://" + ",".join(f"{node.host}:{node.port}" for node in self.nodes)
 
     def start(self) -> NatsCluster:
         for node in self.nodes:

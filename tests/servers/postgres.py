@@ -56,24 +56,32 @@ def _binaries_for(user: int | None) -> Path:
     return place
 
 
-def _free_port() -> int:
+def _free_port(host: str) -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((host, 0))
         return int(probe.getsockname()[1])
 
 
 class PostgresServer:
-    """One server on 127.0.0.1, in its own session.
+    """One server in its own session.
 
     :param directory: a folder for the cluster and its socket; made if need be.
     :param options: settings of the server, as in postgresql.conf.
+    :param host: where it listens: an address of this machine.
     """
 
-    def __init__(self, directory: Path, options: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        options: dict[str, str] | None = None,
+        *,
+        host: str = "127.0.0.1",
+    ) -> None:
         self.directory = directory
         self.data = directory / "data"
         self.log = directory / "log"
-        self.port = _free_port()
+        self.host = host
+        self.port = _free_port(host)
         self._options = {"max_connections": "200", **FAST, **(options or {})}
         self._process: subprocess.Popen[bytes] | None = None
         # PostgreSQL does not run as root.
@@ -84,7 +92,7 @@ class PostgresServer:
     def url(self, database: str = "postgres", **credentials: str) -> str:
         user = credentials.get("user", "seaway")
         password = credentials.get("password", "secret")
-        return f"postgres://{user}:{password}@127.0.0.1:{self.port}/{database}"
+        return f"postgres://{user}:{password}@{self.host}:{self.port}/{database}"
 
     def start(self) -> None:
         """Start it, making the cluster the first time, and wait until it answers."""
@@ -97,7 +105,7 @@ class PostgresServer:
             self._process = subprocess.Popen(
                 [
                     self._programs / "postgres", "-D", self.data, "-p", str(self.port),
-                    "-h", "127.0.0.1", "-k", self.directory, *options,
+                    "-h", self.host, "-k", self.directory, *options,
                 ],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
                 user=self._user, group=self._group, extra_groups=[] if self._user else None,
@@ -169,6 +177,8 @@ class PostgresServer:
                 "--no-locale", "--auth=scram-sha-256", f"--pwfile={password}", "--no-sync",
             ]
         )  # fmt: skip
+        with (self.data / "pg_hba.conf").open("a") as rules:
+            rules.write("host all all all scram-sha-256\n")  # it listens where it is told to
 
     def _as_user(self, command: list[Path | str]) -> None:
         subprocess.run(
@@ -190,7 +200,7 @@ class PostgresServer:
             if self._process.poll() is not None:
                 raise RuntimeError(f"PostgreSQL did not start:\n{self.log.read_text()[-2000:]}")
             ready = subprocess.run(
-                [self._programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)],
+                [self._programs / "pg_isready", "-q", "-h", self.host, "-p", str(self.port)],
                 check=False,
             )
             if ready.returncode == 0:
@@ -200,10 +210,12 @@ class PostgresServer:
 
 
 @contextmanager
-def postgres_server(options: dict[str, str] | None = None) -> Iterator[PostgresServer]:
+def postgres_server(
+    options: dict[str, str] | None = None, *, host: str = "127.0.0.1"
+) -> Iterator[PostgresServer]:
     """A running server in a temporary folder, gone afterwards."""
     directory = Path(tempfile.mkdtemp(prefix="sw-pg-"))
-    server = PostgresServer(directory, options)
+    server = PostgresServer(directory, options, host=host)
     try:
         server.start()
         yield server

@@ -33,31 +33,40 @@ def valkey_binary() -> str:
 
 
 class Valkey:
-    """One server on a port of 127.0.0.1 and on a Unix socket.
+    """One server on a port of ``host`` and on a Unix socket.
 
     :param options: further options of its command line.
+    :param host: an address of this machine that only the test's own processes reach.
     """
 
     def __init__(
-        self, directory: Path, *options: str, binary: str = "", password: str = ""
+        self,
+        directory: Path,
+        *options: str,
+        binary: str = "",
+        password: str = "",
+        host: str = "127.0.0.1",
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
-        self.port = free_port()
+        self.host = host
+        self.port = free_port(host)
         self.socket = str(directory / "s")
         self.password = password
         command = [
-            binary or valkey_binary(), "--port", str(self.port), "--bind", "127.0.0.1",
+            binary or valkey_binary(), "--port", str(self.port), "--bind", host,
             "--dir", str(directory), "--save", "", "--loglevel", "notice",
             "--enable-debug-command", "yes", *options,
         ]  # fmt: skip
+        if host != "127.0.0.1":
+            command += ["--protected-mode", "no"]
         if "--sentinel" not in options:
             command += ["--unixsocket", self.socket, "--repl-diskless-sync-delay", "0"]
         self.server = Server(command, directory, self.serves)
 
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}"
+        return f"redis://{self.host}:{self.port}"
 
     def start(self) -> Valkey:
         self.server.start()
@@ -73,7 +82,7 @@ class Valkey:
 
     def ask(self, *command: str | bytes | int) -> Any:
         """One command on a connection of its own; a refusal is returned as a `ReplyError`."""
-        with socket.create_connection(("127.0.0.1", self.port), 5) as connection:
+        with socket.create_connection((self.host, self.port), 5) as connection:
             reader = hiredis.Reader(notEnoughData=_NOTHING)
             if self.password:
                 connection.sendall(_pack(("AUTH", self.password)))
@@ -171,22 +180,23 @@ class SentinelTrio:
 class ValkeyCluster:
     """Three masters, each with ``replicas`` of its own."""
 
-    def __init__(self, directory: Path, replicas: int = 1) -> None:
+    def __init__(self, directory: Path, replicas: int = 1, *, host: str = "127.0.0.1") -> None:
         self.nodes = []
+        self.host = host
         self._replicas = replicas
         for n in range(3 * (1 + replicas)):
             self.nodes.append(
                 Valkey(
                     directory / f"node{n}", "--cluster-enabled", "yes",
-                    "--cluster-port", str(free_port()), "--cluster-node-timeout", "1000",
+                    "--cluster-port", str(free_port(host)), "--cluster-node-timeout", "1000",
                     "--cluster-require-full-coverage", "no",
-                    "--cluster-replica-validity-factor", "0",
+                    "--cluster-replica-validity-factor", "0", host=host,
                 )
             )  # fmt: skip
 
     @property
     def url(self) -> str:
-        hosts = ",".join(f"127.0.0.1:{node.port}" for node in self.nodes[:3])
+        hosts = ",".join(f"{self.host}:{node.port}" for node in self.nodes[:3])
         return f"redis+cluster://{hosts}"
 
     def start(self) -> ValkeyCluster:
@@ -201,7 +211,7 @@ class ValkeyCluster:
             node.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
             if number:
                 bus = self.nodes[0].ask("CONFIG", "GET", "cluster-port")[1]
-                node.ask("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port, int(bus))
+                node.ask("CLUSTER", "MEET", self.host, self.nodes[0].port, int(bus))
         wait_for(lambda: all(map(self._knows_all, self.nodes)), "the nodes to meet")
         for number, replica in enumerate(self.nodes[3:]):
             master = self.nodes[number % 3].ask("CLUSTER", "MYID")
@@ -242,7 +252,7 @@ class ValkeyCluster:
         target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", source_id)
         source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", target_id)
         while keys := source.ask("CLUSTER", "GETKEYSINSLOT", slot, 100):
-            source.ask("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
+            source.ask("MIGRATE", self.host, target.port, "", 0, 5000, "KEYS", *keys)
         for node in (target, source):
             node.ask("CLUSTER", "SETSLOT", slot, "NODE", target_id)
 

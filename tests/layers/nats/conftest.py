@@ -18,8 +18,10 @@ def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nats]:
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsCluster]:
     servers = NatsCluster(tmp_path_factory.mktemp("cluster"))
-    yield servers.start()
-    servers.kill()
+    try:
+        yield servers.start()
+    finally:
+        servers.kill()
 
 
 @pytest.fixture

@@ -252,6 +252,27 @@ async def test_a_process_behind_a_dead_network_leaves_and_returns(own_nats: Nats
         await cable.close()
 
 
+async def test_a_process_that_returns_while_it_is_buried_stays(
+    own_nats: Nats, pair: tuple[Process, Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = pair
+    assert isinstance(here.layer, NatsLayer)
+    assert isinstance(there.layer, NatsLayer)
+    await here.layer.enter(TOPIC, "ann", b"A")
+    returned = here.layer._lives
+    remove = there.layer._lives._bury
+
+    async def bury(process: str, before: int) -> None:
+        # It gives a sign of life between the claim that it is dead and the end of its members.
+        await returned._renew()
+        await remove(process, before)
+
+    monkeypatch.setattr(there.layer._lives, "_bury", bury)
+    await there.layer._lives._bury_one(here.layer._engine.process, returned._sequence)
+    assert await there.layer.members(TOPIC) == {"ann": b"A"}
+    assert await here.layer.members(TOPIC) == {"ann": b"A"}
+
+
 async def test_what_a_dead_process_held_is_handed_out_before_its_lease_ends(
     own_nats: Nats,
 ) -> None:

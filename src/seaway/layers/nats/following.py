@@ -195,6 +195,7 @@ class Follower:
         kind, _, rest = message.subject[len(self._subject) - 1 :].decode().partition(".")
         if kind == "y":
             return
+        ledger.changed = sequence
         record = records.decode(headers.value(message.header, headers.STATE))
         if record is None or (kind == "i") == (record.state in ("closed", "open")):
             self._engine.flaw(f"A message of the channel {self.channel}")

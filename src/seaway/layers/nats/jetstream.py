@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import msgspec
@@ -42,6 +42,9 @@ logger = logging.getLogger("seaway.layers")
 PAUSE_SECONDS = 0.05
 #: Seconds between two looks whether the streams are still there, when they seem not to be.
 MEND_SECONDS = 1.0
+#: How often, and after how many seconds, any server is asked that was a moment behind; then the one
+#: that decides what is stored.
+BEHIND, BEHIND_SECONDS = 20, 0.02
 #: Room in a message for the subject, headers of ours and of the server's.
 OVERHEAD = 8 * 1024
 
@@ -106,7 +109,7 @@ class JetStream:
             except Conflict as conflict:
                 if not doubtful or not mark:
                     raise
-                found = await self.last(self._stream_of(subject), subject, deadline)
+                found = await self._last_since(subject, conflict.last, deadline)
                 if found is None or mark not in found.header:
                     raise conflict from None
                 return found.sequence
@@ -117,6 +120,14 @@ class JetStream:
                 self.check_time(deadline, error)
             except (NobodyThere, Passing) as error:
                 await self.pause(deadline, error)
+
+    async def _last_since(self, subject: str, sequence: int, deadline: float) -> Stored | None:
+        """The last message of a subject, from a server that has one as late as ``sequence``."""
+        while True:
+            found = await self.last(self._stream_of(subject), subject, deadline)
+            if sequence <= 0 or (found is not None and found.sequence >= sequence):
+                return found
+            await self.pause(deadline, NoAnswer("a server is behind"))
 
     def _stream_of(self, subject: str) -> str:
         """By the first token after the namespace: see `subjects`."""
@@ -161,14 +172,20 @@ class JetStream:
             except (NobodyThere, Passing) as error:
                 await self.pause(deadline, error)
 
+    # NATS promises neither that one reads what one has written nor that what was read is not older
+    # than what was read before (its ADR-53 and ADR-56): a direct get is answered by any server that
+    # has a copy, however far behind, and of those that were asked as leader, one that stood still
+    # believes itself to be one until it hears of its successor. Only storing asks a majority. So
+    # whoever knows better than an answer has to ask again.
+
     async def last(self, stream: str, subject: str, deadline: float = 0.0) -> Stored | None:
-        """The last message of a subject, from the one server that decides what is stored."""
+        """The last message of a subject, from the server that believes that it leads."""
         if self.replicas == 1:
             return await self._direct(stream, b'{"last_by_subj":"%s"}' % subject.encode(), deadline)
         return await self._get(stream, {"last_by_subj": subject}, deadline)
 
     async def get(self, stream: str, sequence: int, deadline: float = 0.0) -> Stored | None:
-        """One message by its sequence, from the one server that decides what is stored."""
+        """One message by its sequence, from the server that believes that it leads."""
         if self.replicas > 1:
             return await self._get(stream, {"seq": sequence}, deadline)
         return await self._direct(stream, b'{"seq":%d}' % sequence, deadline)
@@ -218,6 +235,29 @@ class JetStream:
                 self.check_time(deadline, error)
             except (NobodyThere, Passing) as error:
                 await self.pause(deadline, error)
+
+    async def through(
+        self, stream: str, subject: str, start: int, last: int, count: int, max_bytes: int = 0
+    ) -> AsyncIterator[Sequence[Stored]]:
+        """All messages of a subject from a sequence on up to ``last``, in pieces of ``count``: what
+        servers that are behind do not have yet is waited for, and asked of the leader in the end.
+        """
+        behind = 0
+        while start <= last:
+            found: Sequence[Stored]
+            if behind < BEHIND:
+                found = (await self.batch(stream, subject, start, count, max_bytes)).messages
+            else:
+                one = await self._get(stream, {"seq": start, "next_by_subj": subject}, 0.0)
+                if one is None:
+                    return  # it was removed
+                found = (one,)
+            if found:
+                start = found[-1].sequence + 1
+                yield found
+            else:
+                behind += 1
+                await asyncio.sleep(BEHIND_SECONDS)
 
     async def _batch(self, subject: str, data: bytes, deadline: float) -> Batch:
         engine = self.engine

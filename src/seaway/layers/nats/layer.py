@@ -114,9 +114,9 @@ class NatsLayer(NatsStreams, NatsPresence, NatsUpkeep):
         if await self._epochs.check():
             logger.warning("a new epoch has begun for all topics")
         self._topics.forget_standings()
-        await self._lives.begin()
+        buried = await self._lives.begin()
         await self._watches.restore()
-        await self._enter_again()
+        await self._enter_again(anew=buried)
         await self._follow_again()
 
     # What the server allows ----------------------------------------------------------------------

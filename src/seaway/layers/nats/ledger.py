@@ -85,7 +85,8 @@ class Ledger:
     """One channel.
 
     :param gone: whether the process that took something at that time is no more.
-    :ivar heard: the sequence up to which all records are known.
+    :ivar heard: the sequence up to which all records are known; ``changed``: of the last of them
+        that was more than a question.
     """
 
     def __init__(self, gone: Callable[[str, float], bool]) -> None:
@@ -94,7 +95,7 @@ class Ledger:
         self.count = dict.fromkeys(Place, 0)
         self.closed = False
         self.closed_at = 0
-        self.heard = 0
+        self.heard = self.changed = 0
         #: Ids of what was sent to the closed channel by who had not heard of it yet.
         self.void: set[str] = set()
         self._ready: list[tuple[int, str]] = []

@@ -62,10 +62,19 @@ class Lives:
         #: The last two looks: when, and who was there.
         self._seen: list[tuple[float, frozenset[str]]] = []
 
-    async def begin(self) -> None:
-        """The first sign of life, or the first after an outage."""
+    async def begin(self) -> bool:
+        """The first sign of life, or the first after an outage; whether the one before it may have
+        been taken for the last, so that what this process has entered is gone, or about to go."""
         self._silent.clear()
+        if self._sequence:
+            try:
+                self._sequence = await self._store(Condition(self._sequence))
+            except Conflict:
+                pass
+            else:
+                return False
         self._sequence = await self._store(None)
+        return True
 
     async def end(self) -> None:
         """This process is leaving by itself."""

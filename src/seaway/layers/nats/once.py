@@ -112,17 +112,17 @@ class Once:
             found = again
 
     async def _look_for(self, topic: str, record: _Record) -> Position | None:
-        start = record.after + 1
-        subject = self._subjects.topic(topic)
-        while True:
-            batch = await self._jetstream.batch(self._topics.stream, subject, start, 200)
-            for stored in batch.messages:
+        known = self._topics.get(topic)
+        standing = await self._topics.look(known, least=record.after)
+        pieces = self._jetstream.through(
+            self._topics.stream, known.subject, record.after + 1, standing.sequence, 200
+        )
+        async for piece in pieces:
+            for stored in piece:
                 event = events.parse(stored.header, len(stored.data))
                 if event is not None and event.id == record.id:
                     return Position(event.epoch, event.offset)
-            if not batch.messages or not batch.pending:
-                return None
-            start = batch.messages[-1].sequence + 1
+        return None
 
     async def _note(self, subject: str, record: _Record, position: Position, claim: int) -> None:
         done = _Record(record.id, record.after, position.epoch, position.offset)

@@ -169,19 +169,19 @@ class NatsPresence(Layer):
 
     # All at once ---------------------------------------------------------------------------------
 
-    async def _enter_again(self) -> None:
-        """The engine may have forgotten us, or somebody buried us: store what is not there."""
+    async def _enter_again(self, *, anew: bool = True) -> None:
+        """The engine may have forgotten us: store what is not there.
+
+        :param anew: somebody buries us: what is still there from before may be removed at any
+            moment, so store everything.
+        """
         limit = asyncio.Semaphore(AT_ONCE)
 
         async def enter(topic: str, member: str, entered: Entered) -> None:
             async with limit:
                 if self._entered.get((topic, member)) is not entered:
                     return
-                subject = self._subjects.member(topic, member, entered.person)
-                stored = await self._jetstream.last(self._streams.presence, subject)
-                there = stored is not None and self._owner(stored) == self._engine.process
-                if there and stored is not None and stored.data == entered.info:
-                    entered.sequence = stored.sequence
+                if not anew and await self._is_there(topic, member, entered):
                     return
                 await self._store_member(topic, member, entered)
                 if self._entered.get((topic, member)) is not entered:
@@ -189,6 +189,16 @@ class NatsPresence(Layer):
 
         rows = [(topic, member, entered) for (topic, member), entered in self._entered.items()]
         await asyncio.gather(*(enter(*row) for row in rows))
+
+    async def _is_there(self, topic: str, member: str, entered: Entered) -> bool:
+        subject = self._subjects.member(topic, member, entered.person)
+        stored = await self._jetstream.last(self._streams.presence, subject)
+        if stored is None or self._owner(stored) != self._engine.process:
+            return False
+        if stored.data != entered.info:
+            return False
+        entered.sequence = stored.sequence
+        return True
 
     async def _all_leave(self) -> None:
         """Let all members of this process leave."""

@@ -214,9 +214,11 @@ class Publisher:
                     topic.subject, letter.body, letter.header(standing), deadline
                 )
                 sequence = sequence_of(answer.data)
-            except Conflict:
+            except Conflict as conflict:
                 topic.standing = None
-                if letter.doubt is not None and await self._was_stored(line, letter, deadline):
+                if letter.doubt is not None and await self._was_stored(
+                    line, letter, conflict.last, deadline
+                ):
                     return
                 letter.doubt = None
                 self._jetstream.check_time(deadline, LayerError("others were always faster"))
@@ -229,19 +231,20 @@ class Publisher:
                 self._stored(line, letter, standing.epoch, standing.offset + 1, sequence)
                 return
 
-    async def _was_stored(self, line: _Line, letter: _Letter, deadline: float) -> bool:
+    async def _was_stored(self, line: _Line, letter: _Letter, last: int, deadline: float) -> bool:
         """Whether one of the attempts without an answer had succeeded.
 
+        :param last: the last sequence of the topic that made the condition fail.
         :raises LayerUnavailable: that cannot be found out any more.
         """
         doubt = letter.doubt
         assert doubt is not None  # noqa: S101  the caller has looked
-        start = doubt.sequence + 1
-        subject = line.topic.subject
-        last = await self._jetstream.last(self._topics.stream, subject, deadline)
-        while last is not None and start <= last.sequence:
-            batch = await self._jetstream.batch(self._topics.stream, subject, start, 100)
-            for stored in batch.messages:
+        standing = await self._topics.look(line.topic, deadline, least=last)
+        pieces = self._jetstream.through(
+            self._topics.stream, line.topic.subject, doubt.sequence + 1, standing.sequence, 100
+        )
+        async for piece in pieces:
+            for stored in piece:
                 found = events.parse(stored.header, len(stored.data))
                 if found is None:
                     continue
@@ -251,11 +254,6 @@ class Publisher:
                 if found.epoch != doubt.epoch or found.offset <= doubt.offset + 1:
                     return False  # another one has taken the place
                 raise LayerUnavailable("It is not known whether the event was published.")
-            if batch.messages:
-                start = batch.messages[-1].sequence + 1
-            else:
-                await self._jetstream.pause(deadline, NoAnswer("a replica is behind"))
-                last = await self._jetstream.last(self._topics.stream, subject, deadline)
         return False
 
     # What is no longer needed --------------------------------------------------------------------

@@ -26,6 +26,8 @@ from seaway.layers.queue_checks import (
 )
 from seaway.layers.queues import LEASE, TRIES, Delivery
 
+#: Seconds for which a receiver that was cancelled waits until what it had taken is in its place.
+GIVE_BACK_SECONDS = 1.0
 #: Bytes of data after which `receive` gives no further message.
 RECEIVE_BYTES = 4 * 1024 * 1024
 
@@ -84,7 +86,9 @@ class NatsQueues(NatsSending):
             await asyncio.shield(asyncio.gather(*tasks, return_exceptions=True))
         except asyncio.CancelledError:
             if not engine.trouble:
-                engine.spawn(self._give_back(follower, tasks))
+                # Whoever receives next is to find everything in its place.
+                giving = engine.spawn(self._give_back(follower, tasks))
+                await asyncio.wait([giving], timeout=GIVE_BACK_SECONDS)
             raise
         taken = [task.result() for task in tasks if not task.exception()]
         found = [delivery for delivery in taken if delivery is not None]

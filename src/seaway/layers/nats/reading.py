@@ -9,8 +9,6 @@ decided here: an event counts as kept while every message from its own to the la
 
 from __future__ import annotations
 
-import asyncio
-
 from seaway.layers.base import Gap, Page, Position, Publication
 from seaway.layers.nats import events
 from seaway.layers.nats.answers import Stored
@@ -26,8 +24,6 @@ PAGE_BYTES, PAGE_EVENTS = 4 * 1024 * 1024, 5000
 READ_THROUGH = 200
 #: Messages of one request.
 TOGETHER = 250
-#: How often, and after how many seconds, a server is asked again that was a moment behind.
-AGAIN, AGAIN_SECONDS = 20, 0.02
 
 
 class _Kept:
@@ -83,7 +79,7 @@ class Reader:
         self._topics = topics
 
     async def read(self, topic: Topic, since: Position, limit: int) -> Page | Gap:
-        standing = await self._topics.look(topic)
+        standing = await self._topics.look(topic, past=since)
         position = standing.position
         if since.epoch != position.epoch or not 0 <= since.offset <= position.offset:
             return Gap(position)
@@ -97,27 +93,19 @@ class Reader:
 
     async def _collect(self, topic: Topic, kept: _Kept, standing: Standing, first: int) -> None:
         start = await self._start(topic, standing, first)
-        again = 0
-        while not (kept.full or kept.broken or kept.complete):
-            batch = await self._jetstream.batch(
-                self._topics.stream, topic.subject, start, TOGETHER, PAGE_BYTES
-            )
-            for stored in batch.messages:
+        pieces = self._jetstream.through(
+            self._topics.stream, topic.subject, start, standing.sequence, TOGETHER, PAGE_BYTES
+        )
+        async for piece in pieces:
+            for stored in piece:
                 message = events.parse(stored.header, len(stored.data))
                 if message is None:
                     self._engine.flaw(f"An event of {topic.name}")
                     continue
                 topic.places.note(message.epoch, message.offset, stored.sequence)
                 kept.take(stored, message)
-                if kept.full or kept.broken:
+                if kept.full or kept.broken or kept.complete:
                     return
-            if batch.messages:
-                start = batch.messages[-1].sequence + 1
-            elif start > standing.sequence or again >= AGAIN:
-                return
-            else:
-                again += 1
-                await asyncio.sleep(AGAIN_SECONDS)
 
     async def _start(self, topic: Topic, standing: Standing, first: int) -> int:
         """The sequence from which on to read for an offset."""

@@ -184,12 +184,16 @@ class NatsSending(Queues):
         subject = self._subjects.message(follower.channel, id_)
         ledger = follower.ledger
         seen = last = ledger.heard
+        looked = -1
         while True:
-            if id_.startswith(ONCE) and (
-                id_ in ledger.entries
-                or await self._jetstream.last(self._streams.queues, subject) is not None
-            ):
-                return True
+            if id_.startswith(ONCE) and looked != (changed := ledger.changed):
+                # Not for those who only ask: on a busy channel, they would keep it from sending.
+                if (
+                    id_ in ledger.entries
+                    or await self._jetstream.last(self._streams.queues, subject) is not None
+                ):
+                    return True
+                looked = changed
             self._check_open(follower)
             if ledger.taken + follower.sending >= capacity:
                 return False

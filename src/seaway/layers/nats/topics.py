@@ -6,6 +6,7 @@ What must not: publishing, watching and reading themselves.
 
 from __future__ import annotations
 
+import asyncio
 from bisect import bisect_right
 
 import msgspec
@@ -21,6 +22,8 @@ from seaway.layers.nats.subjects import Subjects
 
 #: Topics that are remembered, and places of events for each.
 TOPICS, PLACES = 10_000, 2048
+#: Seconds after which a server is asked again whose answer is older than what was seen.
+AGAIN_SECONDS = (0.05, 0.1, 0.2, 0.4)
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -71,7 +74,7 @@ class Places:
 class Topic:
     """One topic as this process knows it."""
 
-    __slots__ = ("_heard", "_standing", "_used", "name", "places", "subject")
+    __slots__ = ("_heard", "_latest", "_standing", "name", "places", "subject")
 
     def __init__(self, name: str, subject: str) -> None:
         self.name = name
@@ -79,7 +82,7 @@ class Topic:
         self.places = Places()
         self._standing: Standing | None = None
         self._heard: tuple[int, Events] | None = None
-        self._used = False
+        self._latest: Standing | None = None
 
     @property
     def standing(self) -> Standing | None:
@@ -92,21 +95,21 @@ class Topic:
 
     @standing.setter
     def standing(self, standing: Standing | None) -> None:
-        self._used = self.used or (standing is not None and standing.sequence > 0)
+        latest = self.latest
         self._standing = standing
-        self._heard = None
+        self._latest = standing if standing is not None and standing.sequence else latest
 
     def learn(self, standing: Standing) -> None:
         """What was stored; older news are dropped."""
-        self._used = True
         before = self._standing
         if before is None or standing.sequence >= before.sequence:
-            self._standing = standing
+            self._standing = self._latest = standing
 
     @property
-    def used(self) -> bool:
-        """Whether it had a message once."""
-        return self._used or self._heard is not None
+    def latest(self) -> Standing | None:
+        """The last standing with a message, also when it may be another one by now; None: it never
+        had one."""
+        return self.standing and self._latest if self._heard else self._latest
 
     def hear(self, sequence: int, heard: Events) -> None:
         """What was told of a watched topic, to be looked at when it is needed."""
@@ -146,17 +149,53 @@ class Topics:
         for topic in self._topics.values():
             topic.standing = None
 
-    async def look(self, topic: Topic, deadline: float = 0.0) -> Standing:
-        """Where a topic stands now, from the one server that decides."""
-        last = await self._jetstream.last(self.stream, topic.subject, deadline)
-        standing = await self._standing(topic, last)
-        # Looking is the truth, also when it is behind what was seen before.
+    async def look(
+        self,
+        topic: Topic,
+        deadline: float = 0.0,
+        *,
+        least: int = 0,
+        past: Position | None = None,
+    ) -> Standing:
+        """Where a topic stands now.
+
+        A server that stood still may not know yet what its successor has stored. So an answer that
+        is older than what this process was told, than the sequence ``least``, or than ``past``,
+        where somebody else claims to have been, is asked for again.
+        """
+        latest, root = topic.latest, self.epochs.root
+        if latest is not None and self.epochs.known(latest.epoch):
+            least = max(least, latest.sequence)
+
+        def older(found: Standing) -> bool:
+            if self.epochs.root != root:
+                return False
+            before = past is not None and past.epoch == found.epoch and past.offset > found.offset
+            return before or found.sequence < least
+
+        standing = await self._ask(topic, deadline)
+        # One server alone is not behind itself.
+        for seconds in AGAIN_SECONDS if self._jetstream.replicas > 1 else ():
+            if not older(standing):
+                break
+            await asyncio.sleep(seconds)
+            standing = await self._ask(topic, deadline)
+        # Only for what this process knows: anybody can claim to have been anywhere.
+        if standing.sequence < least and older(standing):
+            await self.epochs.prove()
+            standing = await self._ask(topic, deadline)
+        # Now it is the truth, also when it is behind what was seen before.
         topic.standing = standing
         return standing
 
+    async def _ask(self, topic: Topic, deadline: float) -> Standing:
+        return await self._standing(
+            topic, await self._jetstream.last(self.stream, topic.subject, deadline)
+        )
+
     async def _standing(self, topic: Topic, last: Stored | None) -> Standing:
         if last is None:
-            if topic.used:
+            if topic.latest is not None:
                 await self.epochs.refresh()  # its stream may be another one by now
             return Standing(0, self.epochs.fresh(), 0)
         found = events.parse(last.header, len(last.data))
@@ -173,16 +212,12 @@ class Topics:
         """The last message is not ours: the last that is says where the topic stands."""
         self._engine.flaw(f"The stream of {topic.name}")
         best = Standing(last.sequence, self.epochs.fresh(), 0)
-        start = 1
-        while start <= last.sequence:
-            batch = await self._jetstream.batch(self.stream, topic.subject, start, 200)
-            for stored in batch.messages:
+        pieces = self._jetstream.through(self.stream, topic.subject, 1, last.sequence, 200)
+        async for piece in pieces:
+            for stored in piece:
                 found = events.parse(stored.header, len(stored.data))
                 if found is not None and self.epochs.known(found.epoch):
                     best = Standing(
                         last.sequence, found.epoch, found.last, found.size, found.seconds
                     )
-            if not batch.pending or not batch.messages:
-                break
-            start = batch.messages[-1].sequence + 1
         return best

@@ -352,7 +352,9 @@ async def _news(place: _Place, longest: float, nap: float | None) -> None:
     """Wait for news of a channel, or until time alone may have changed something there."""
     seconds = longest if nap is None else min(longest, max(SHORTEST_NAP, nap))
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(place.news.wait(), seconds)
+        # Not wait_for: until Python 3.12 it loses a cancellation that comes with the news.
+        async with asyncio.timeout(seconds):
+            await place.news.wait()
 
 
 def _delivery(channel: str, receipt: bytes, answer: PGresult, row: int) -> Delivery:

@@ -38,6 +38,8 @@ from seaway.layers.redis.waiting import Waiters
 
 #: Seconds after which one who waits looks by itself, should the news have been lost.
 BACKSTOP_SECONDS = 5.0
+#: Seconds for which a receiver that was cancelled waits until what was on its way is in its place.
+GIVE_BACK_SECONDS = 1.0
 #: Seconds after which a channel in use is noted again among all channels; it stays for a day.
 NOTE_SECONDS = 1800.0
 #: Channels whose noting is remembered.
@@ -149,19 +151,31 @@ class RedisQueues(Queues):
                 await waiters.for_message(version, _pause(left, answer[1]))
 
     async def _take(self, channel: str, limit: int, lease: float, tries: int) -> Any:
+        given_back = asyncio.Event()
+
         def give_back(answer: Any) -> None:
             if isinstance(answer, list) and len(answer) > 3:
-                self._engine.spawn(self._give_back(_deliveries(channel, answer)))
+                giving = self._engine.spawn(self._give_back(_deliveries(channel, answer)))
+                giving.add_done_callback(lambda _: given_back.set())
+            else:
+                given_back.set()
 
-        answer = await self._engine.run(
-            "receive",
-            keys.queue_keys(self._engine.root, channel),
-            b"%d" % limit,
-            _millis(lease),
-            b"%d" % tries,
-            self._engine.request_id(),
-            orphaned=give_back,
-        )
+        try:
+            answer = await self._engine.run(
+                "receive",
+                keys.queue_keys(self._engine.root, channel),
+                b"%d" % limit,
+                _millis(lease),
+                b"%d" % tries,
+                self._engine.request_id(),
+                orphaned=give_back,
+            )
+        except asyncio.CancelledError:
+            # Whoever receives next is to find everything in its place.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(GIVE_BACK_SECONDS):
+                    await given_back.wait()
+            raise
         if answer[2]:
             self._engine.flaw(f"A message of {channel}", answer[2])
         if answer[0] == b"closed":
@@ -299,7 +313,8 @@ class RedisQueues(Queues):
         try:
             # Should it take too long, the next request says what is wrong.
             with suppress(TimeoutError):
-                await asyncio.wait_for(waiters.standing.wait(), self._engine.timeout)
+                async with asyncio.timeout(self._engine.timeout):
+                    await waiters.standing.wait()
             yield waiters
         finally:
             waiters.users -= 1

@@ -77,7 +77,9 @@ class Waiters(Subscription):
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         queue.append(woken)
         try:
-            await asyncio.wait_for(woken, seconds)
+            # Not wait_for: until Python 3.12 it loses a cancellation that comes with the news.
+            async with asyncio.timeout(seconds):
+                await woken
         except TimeoutError:
             pass
         except asyncio.CancelledError:
