@@ -23,6 +23,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin, Subprotocol
 
 from tests.docs.reader import Command, Reader, tutorial_pages
+from tests.servers.network import network_stays
 
 Test = TypeVar("Test", bound=Callable[..., None])
 
@@ -109,7 +110,7 @@ def windows(reader: Reader) -> Iterator[Windows]:
 
 @pytest.fixture
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
+    with network_stays(), sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-gpu"]
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
         yield browser

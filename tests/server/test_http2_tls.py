@@ -15,6 +15,7 @@ import trustme
 
 from tests.server.harness import CapturedLog, RunningServer, serving, wait_until
 from tests.server.http2_client import Http2Client
+from tests.servers.network import network_stays
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
@@ -154,6 +155,7 @@ def test_a_browser_uses_it_for_pages_and_websockets(
     app = Site()
     with (
         serving_tls(app, authority, tmp_path, access_log=True) as server,
+        network_stays(),
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)

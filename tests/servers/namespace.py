@@ -26,6 +26,8 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
+from tests.servers.network import network_changes
+
 #: Of networks for measurements (RFC 2544, appendix C.2.2): no machine reaches another one by them.
 _FIRST, _NETWORKS = (198 << 24) + (18 << 16), 1 << 15
 #: Nobody's hardware address: locally administered, and of no device of ours.
@@ -53,12 +55,13 @@ class Wire:
         self._namespace = namespace
         self._device = f"sw{os.getpid()}x{number}"
         self._inside = f"wire{number}"
-        _ip("link", "add", self._device, "type", "veth", "peer", "name", self._inside,
-            "netns", namespace)  # fmt: skip
-        _ip("addr", "add", f"{self.here}/30", "dev", self._device)
-        _ip("link", "set", self._device, "up")
-        self._ip_inside("addr", "add", f"{self.there}/30", "dev", self._inside)
-        self._ip_inside("link", "set", self._inside, "up")
+        with network_changes():
+            _ip("link", "add", self._device, "type", "veth", "peer", "name", self._inside,
+                "netns", namespace)  # fmt: skip
+            _ip("addr", "add", f"{self.here}/30", "dev", self._device)
+            _ip("link", "set", self._device, "up")
+            self._ip_inside("addr", "add", f"{self.there}/30", "dev", self._inside)
+            self._ip_inside("link", "set", self._inside, "up")
 
     def leads_to(self, address: str) -> None:
         """Reach another address of this machine by it, too."""
@@ -88,7 +91,7 @@ class Wire:
 
     def remove(self) -> None:
         """Remove it. Idempotent."""
-        with suppress(NoNamespaces):
+        with suppress(NoNamespaces), network_changes():
             _ip("link", "del", self._device)
 
     def _ip_inside(self, *words: str) -> None:
@@ -176,7 +179,7 @@ def _sweep() -> None:
     for name in _names():
         prefix, *rest = name.split("-")
         if prefix == _PREFIX and len(rest) == 3 and _started(rest[0]) != rest[1]:
-            with suppress(NoNamespaces):
+            with suppress(NoNamespaces), network_changes():
                 _ip("netns", "del", name)
 
 

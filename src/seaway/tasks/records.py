@@ -95,10 +95,13 @@ async def keep(layer: Layer, record: Record, seconds: float) -> None:
 
 async def find(layer: Layer, task_id: str) -> Record | None:
     """The last record of a task; None when there is none, or none any more."""
-    now = await layer.position(_stream(task_id))
-    if now.offset == 0:
-        return None
-    page = await layer.read(_stream(task_id), Position(now.epoch, now.offset - 1), limit=1)
-    if isinstance(page, Gap) or not page.publications:
-        return None
-    return decode_record(page.publications[-1].data)
+    before: Position | None = None
+    while True:
+        now = await layer.position(_stream(task_id))
+        if now.offset == 0 or now == before:
+            return None
+        page = await layer.read(_stream(task_id), Position(now.epoch, now.offset - 1), limit=1)
+        if not isinstance(page, Gap) and page.publications:
+            return decode_record(page.publications[-1].data)
+        # A new record has taken its place meanwhile; or it is gone, and the position stays.
+        before = now
