@@ -25,7 +25,7 @@ from benchmarks.report import Ratios, middle, paired, say
 
 WORKERS, CLIENTS = 4, 1000
 #: Messages of a round: so that it takes about as long for all.
-MESSAGES = {"seaway": 40, "topic": 200, "core": 5, "pubsub": 5}
+MESSAGES = {"seaway": 160, "topic": 200, "core": 5, "pubsub": 5}
 #: Seconds without a delivery after which what has not come is lost.
 _QUIET = 3.0
 

@@ -10,7 +10,7 @@ import pytest
 from seaway.consumers import AsyncWebsocketConsumer
 from seaway.consumers.run import Run
 from seaway.consumers.sink_carrier import SinkCarrier
-from seaway.consumers.work import PER_TURN, Work, work_of_loop
+from seaway.consumers.work import ALL_AT, PER_TURN, Work, work_of_loop
 from tests.waiting import until
 
 who: contextvars.ContextVar[str] = contextvars.ContextVar("who", default="nobody")
@@ -25,6 +25,7 @@ class Client:
         self.context = contextvars.copy_context()
         self.task: asyncio.Task[None] | None = None
         self.done = False
+        self.backlog = 1
         self._handler = handler
 
     async def empty(self) -> None:
@@ -164,6 +165,19 @@ async def test_the_loop_serves_others_between_the_many(work: Work) -> None:
         turns += 1
         await asyncio.sleep(0)
     assert turns >= 10
+
+
+async def test_the_more_wait_for_each_the_more_are_served_in_a_turn(work: Work) -> None:
+    async def quick(_: Client) -> None:
+        pass
+
+    clients = [Client(quick) for _ in range(20 * PER_TURN)]
+    for client in clients:
+        client.backlog = ALL_AT
+        work.start(client)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert all(client.done for client in clients)
 
 
 async def test_settling_waits_for_those_in_line(work: Work) -> None:

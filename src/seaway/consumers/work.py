@@ -17,10 +17,13 @@ from seaway.pool import Mailbox, mailbox
 
 logger = logging.getLogger("seaway.consumers")
 
-#: Consumers that are served in one turn of the loop, at least; of so many that wait, one of
-#: `PASSES`. A group of thousands must not keep everybody else waiting, and who is served later has
-#: more messages by then, which cost less together.
-PER_TURN, PASSES = 8, 32
+#: Consumers that are served in one turn of the loop, at least. A group of thousands must not keep
+#: everybody else waiting, and who is served later has more messages by then, which cost less
+#: together: a new message to all comes with each turn, at best.
+PER_TURN = 2
+#: With so many messages waiting for each, all who wait are served in one turn; with half as many,
+#: one half of them; so that no mailbox runs over while its consumer is not slow.
+ALL_AT = 2048
 
 
 class Run(Protocol):
@@ -29,6 +32,10 @@ class Run(Protocol):
     context: contextvars.Context
     task: asyncio.Task[None] | None
     """Who serves it, once that has to wait for something; it says itself that it is done."""
+
+    @property
+    def backlog(self) -> int:
+        """How many messages wait."""
 
     def empty(self) -> Coroutine[Any, Any, None]:
         """Handle what has come."""
@@ -82,7 +89,7 @@ class Work:
         assert me is not None  # noqa: S101 - for the type checker
         try:
             while line:
-                for _ in range(max(PER_TURN, len(line) // PASSES)):
+                for _ in range(max(PER_TURN, len(line) * line[0].backlog // ALL_AT)):
                     run = line.popleft()
                     rest = self._begin(run)
                     if rest is not None:
