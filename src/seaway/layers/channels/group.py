@@ -143,12 +143,13 @@ class Group:
     def _give_chunk(self, chunk: list[Inbox[bytes]], data: bytes) -> int:
         """The hot path; returns how many were full."""
         loop, offer = self._loop, self._inboxes.offer
+        deadline = self._inboxes.deadline()
         full = 0
         elsewhere: dict[asyncio.AbstractEventLoop, list[Inbox[bytes]]] = {}
         for inbox in chunk:
             put = inbox.put
             if put is None:
-                full += not offer(inbox, data)
+                full += not offer(inbox, data, deadline)
             elif inbox.loop is loop:
                 try:
                     put(data)

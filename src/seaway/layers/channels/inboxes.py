@@ -54,13 +54,18 @@ class Inboxes:
         """Those where somebody or something waits."""
         return {inbox.name: inbox for inbox in self.all() if inbox.in_use}
 
-    def offer(self, inbox: Inbox[bytes], data: bytes) -> bool:
+    def deadline(self) -> float:
+        """Until when a message of now waits for its receiver."""
+        return time.monotonic() + self._expiry
+
+    def offer(self, inbox: Inbox[bytes], data: bytes, deadline: float = 0.0) -> bool:
         """Put a message in; False when there is no room."""
-        deadline = time.monotonic() + self._expiry
+        deadline = deadline or self.deadline()
         if not inbox.offer(data, deadline):
             return False
         if inbox.put is None:
-            self._watch_clock(inbox, deadline)
+            if not inbox.on_clock:
+                self._watch_clock(inbox, deadline)
             current = self._inboxes.setdefault(inbox.name, inbox)
             if current is not inbox:  # another thread forgot it meanwhile, and somebody made anew
                 for item in inbox.take_all():
@@ -68,9 +73,8 @@ class Inboxes:
         return True
 
     def _watch_clock(self, inbox: Inbox[bytes], deadline: float) -> None:
-        if not inbox.on_clock:
-            inbox.on_clock = True
-            self._clock.append((deadline, inbox))
+        inbox.on_clock = True
+        self._clock.append((deadline, inbox))
 
     async def receive(self, name: str) -> bytes:
         """The next message of a channel; waits for one."""
@@ -81,8 +85,8 @@ class Inboxes:
         finally:
             with self._lock:
                 inbox.pins -= 1
-            self.clean_expired()
-            self.discard_idle(inbox)
+            if not inbox.groups:
+                self.discard_idle(inbox)
 
     def subscribe(self, name: str, put: Put[bytes]) -> None:
         """Give all messages of a channel to ``put``, on the running loop."""
@@ -117,10 +121,10 @@ class Inboxes:
 
     def _pinned(self, name: str) -> Inbox[bytes]:
         """The mailbox of a channel, which nobody forgets until it is unpinned."""
-        capacity = self._capacity(name)
         with self._lock:
             inbox = self._inboxes.get(name)
             if inbox is None:
+                capacity = self._capacity(name)
                 inbox = self._inboxes[name] = Inbox[bytes](name, capacity, self._lock)
             inbox.pins += 1
         return inbox
