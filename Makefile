@@ -32,7 +32,7 @@ demo: $(STAMPS)/tasks ## run the seat map and a worker (PORT=8000 WORKERS=2)
 	@cd examples/seatmap && exec ../../$(BIN)/python run.py --bind 127.0.0.1:$(PORT) --workers $(WORKERS)
 
 test: $(STAMPS)/test node-modules ## run the tests (JOBS=4 at a time; ARGS="tests/docs -x" narrows them)
-	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: $(STAMPS)/lint $(STAMPS)/test ## ruff, mypy --strict and the import order
 	$(BIN)/ruff check .
