@@ -267,7 +267,8 @@ async def waiting() -> int:
 
 @pytest.mark.usefixtures("adopted")
 async def test_a_worker_with_full_hands_says_it_too(tmp_path: Path) -> None:
-    with backend(DEATHS=0, LEASE=0.1, CONCURRENCY=1):
+    # Long enough for a busy machine to extend it in time: it looks for deaths once in a lease.
+    with backend(DEATHS=0, LEASE=1.5, CONCURRENCY=1):
         lost = await tasks.add.aenqueue(1, 2)
         await lose()
         await eventually(waiting, lambda count: count == 1)
