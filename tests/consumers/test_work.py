@@ -189,6 +189,16 @@ async def test_settling_waits_for_those_in_line(work: Work) -> None:
     assert all(client.done for client in clients)
 
 
+async def test_after_settling_there_may_be_work_again(work: Work) -> None:
+    async def quick(_: Client) -> None:
+        pass
+
+    start(work, quick)
+    await work.settle(0.0)
+    (client,) = start(work, quick)
+    await until(lambda: client.done)
+
+
 # What is written together ------------------------------------------------------------------------
 
 

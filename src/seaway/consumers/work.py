@@ -147,6 +147,8 @@ class Work:
             await asyncio.gather(*late, return_exceptions=True)
             # Who was cancelled before it began has not said so.
             self.hands.difference_update(late)
+            if self._hand in late:
+                self._hand = None
 
 
 class _Rest:
