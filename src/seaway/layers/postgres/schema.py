@@ -30,7 +30,7 @@ MIGRATIONS = ("0001_tables", "0002_unsafe", "0003_packs")
 #: Functions and triggers, which a migration makes anew.
 FUNCTIONS = ("life", "publishing", "streams", "presence", "queues")
 #: Grows with every change of a function; `MIGRATIONS` count too.
-REVISION = 3
+REVISION = 4
 VERSION = len(MIGRATIONS) * 1000 + REVISION
 
 #: Just-in-time compilation costs more than any of the engine's statements.

@@ -107,6 +107,11 @@ DECLARE
     _fleeting boolean;
 BEGIN
     IF _again THEN
+        -- The first attempt may still be committing: its lock on the topic is waited for, and what
+        -- it did is seen by the next statement.
+        INSERT INTO {schema}.topics (name, epoch) SELECT _topic, m.epoch FROM {schema}.meta m
+        ON CONFLICT DO NOTHING;
+        PERFORM FROM {schema}.topics t WHERE t.name = _topic FOR UPDATE;
         SELECT t.epoch, e.off INTO epoch, off
         FROM {schema}.topics t JOIN {schema}.events e ON e.topic = t.id
         WHERE t.name = _topic AND e.request = _request;
