@@ -5,6 +5,7 @@ What lives here: its driver. What must not: the course of a soak.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -18,6 +19,9 @@ from soak.cable import Cable
 from soak.drivers.base import Fault, pause
 from soak.network import Network, Way
 
+#: Seconds within which somebody misses a killed broker and has started another.
+_PATIENCE = 30.0
+
 
 class LocalDriver:
     """The folder holds the broker's place, and two more in which cables listen for it."""
@@ -29,6 +33,7 @@ class LocalDriver:
         self.publisher_url = f"local://{folder / 'p'}?durable=1"
         self.ways: Mapping[str, Sequence[Way]] = {}
         self._cables: list[Cable] = []
+        self._killed = 0
         self.faults: Mapping[str, Fault] = {"kill": self._kill, "pause": self._pause}
         self._folder = folder
         self._seconds = seconds
@@ -53,13 +58,23 @@ class LocalDriver:
         for cable in self._cables:
             await cable.close()
         with contextlib.suppress(OSError, ValueError):
-            os.kill(self._pid(), signal.SIGTERM)
+            os.kill(self._signed(), signal.SIGTERM)
 
-    def _pid(self) -> int:
+    def _signed(self) -> int:
         return int(lock_of(self._broker).read_text())
 
+    async def _pid(self) -> int:
+        """The broker's, when it has signed: its dead predecessor's name stands there until then."""
+        async with asyncio.timeout(_PATIENCE):
+            while True:
+                with contextlib.suppress(ValueError):
+                    if (pid := self._signed()) != self._killed:
+                        return pid
+                await asyncio.sleep(0.01)
+
     async def _kill(self) -> None:
-        os.kill(self._pid(), signal.SIGKILL)
+        self._killed = await self._pid()
+        os.kill(self._killed, signal.SIGKILL)
 
     async def _pause(self) -> None:
-        await pause(self._pid(), self._seconds)
+        await pause(await self._pid(), self._seconds)
