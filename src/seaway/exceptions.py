@@ -15,6 +15,7 @@ The tree; each class says whose fault it is::
     ├── GiveUp                  a handler: this message is hopeless, make it a dead letter
     ├── TimeLimitExceeded       a handler that ran longer than its timeout
     ├── WorkerDied              nobody: a worker process went away with a task in its hands
+    ├── TaskPurged              the operator: the queue was emptied before the task had ended
     ├── LayerError              the layer
     │   ├── LayerUnavailable    the engine cannot be reached in time
     │   ├── InvalidName         the caller: a topic, channel or member name that is not legal
@@ -106,6 +107,11 @@ class WorkerDied(SeawayError):
     """The process that ran a task went away before it said what came of it. In a task's result;
     raised nowhere. It may have been killed, as by a system out of memory, or stopped, or have
     crashed; whether the task is to blame cannot be known."""
+
+
+class TaskPurged(SeawayError):
+    """Somebody removed all messages of a task's queue before it had ended. In a task's result;
+    raised nowhere."""
 
 
 class LayerError(SeawayError):

@@ -81,3 +81,59 @@ def linger(place: str) -> str:
 @task
 async def aforever() -> None:
     await asyncio.Event().wait()
+
+
+@task
+def linger_each(place: str) -> str:
+    """As `linger`, until this worker may end; says which one it was."""
+    folder, mine = Path(place), str(os.getpid())
+    (folder / f"begun-{mine}").touch()
+    while not (folder / f"go-{mine}").exists():
+        time.sleep(0.01)
+    return mine
+
+
+@task
+def repeat(text: str, times: int) -> str:
+    return text * times
+
+
+@task
+def fail_at_length(text: str, times: int) -> None:
+    raise ValueError(text * times)
+
+
+WAYS: dict[str, BaseException] = {
+    "exit": SystemExit(3),
+    "interrupt": KeyboardInterrupt(),
+    "cancel": asyncio.CancelledError(),
+}
+
+
+@task
+def leave(how: str) -> None:
+    raise WAYS[how]
+
+
+@task
+async def aleave(how: str) -> None:
+    raise WAYS[how]
+
+
+@task
+async def time_out() -> None:
+    raise TimeoutError("its own")
+
+
+@task
+def nap(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+def no_task() -> None:
+    """What was a task before."""
+
+
+@task
+def raise_surrogate() -> None:
+    raise ValueError("bad \udcff")

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
-import os
 import signal
-import subprocess
-import sys
-import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +14,9 @@ import pytest
 from django.core.management import call_command
 from django.test import override_settings
 
-import seaway
 from seaway import Position
-from seaway.conf import close_layer_home, layer_home
+from seaway.channels.delivery import Delivery
+from seaway.conf import layer_home
 from seaway.layers.base import Gap, Layer
 from seaway.layers.queues import DeadLetter
 from seaway.tasks.framework import TaskResult, TaskResultStatus, task_finished
@@ -30,115 +25,14 @@ from seaway.tasks.running import Run
 from seaway.tasks.sources import our_backend, task_sources
 from seaway.testing.contract_support import eventually
 from seaway.workers.runner import Runner
-from tests.servers.nats import Nats
-from tests.servers.postgres import postgres_server
-from tests.servers.valkey import Valkey
 from tests.tasks import tasks
+from tests.tasks.site import Site
 from tests.tasks.test_backend import backend, finished, told
 from tests.waiting import until, wait_for
 
-ROOT = Path(seaway.__file__).parents[1], Path(__file__).parents[2]
 CHANNEL = "tasks/default/normal"
-#: Seconds after which a worker counts as dead.
-LEASE = 1.0
-SETTINGS = """
-from tests.settings import *
-BASE_DIR = {base!r}
-SEAWAY = {seaway!r}
-TASKS = {tasks!r}
-"""
 RUNNING = TaskResultStatus.RUNNING
 DIED = "seaway.exceptions.WorkerDied"
-_numbers = itertools.count()
-
-
-@pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
-    """Engine → its address; each server is started when it is first asked for."""
-    running: dict[str, str] = {}
-
-    def address(engine: str) -> str:
-        if engine not in running:
-            directory = tmp_path_factory.mktemp(engine)
-            if engine == "postgres":
-                running[engine] = stack.enter_context(postgres_server()).url()
-            else:
-                server = (Valkey if engine == "redis" else Nats)(directory / "data").start()
-                stack.callback(server.kill)
-                running[engine] = server.url
-        return running[engine]
-
-    with contextlib.ExitStack() as stack:
-        yield address
-
-
-class Site:
-    """A project whose processes share a layer: workers of their own, and this test."""
-
-    def __init__(self, directory: Path, seaway_settings: dict[str, str]) -> None:
-        self.directory = directory
-        self.workers: list[subprocess.Popen[bytes]] = []
-        self.seaway = seaway_settings
-        self.tasks = {
-            "default": {
-                "BACKEND": "seaway.tasks.backend.SeawayBackend",
-                "OPTIONS": {"DEATHS": 0, "LEASE": LEASE},
-            }
-        }
-        self.write_settings()
-
-    def write_settings(self) -> None:
-        base = str(self.directory)
-        text = SETTINGS.format(base=base, seaway=self.seaway, tasks=self.tasks)
-        (self.directory / "site_settings.py").write_text(text)
-
-    def start_worker(self) -> subprocess.Popen[bytes]:
-        log = self.directory / f"worker-{next(_numbers)}.log"
-        with log.open("wb") as output:
-            worker = subprocess.Popen(
-                [sys.executable, "-m", "django", "runworker"],
-                cwd=self.directory,
-                env={
-                    **os.environ,
-                    "DJANGO_SETTINGS_MODULE": "site_settings",
-                    "PYTHONPATH": os.pathsep.join(map(str, (self.directory, *ROOT))),
-                },
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-        self.workers.append(worker)
-        wait_for(lambda: "Ctrl+C" in log.read_text() or worker.poll(), "A start block")
-        assert worker.poll() is None, log.read_text()
-        return worker
-
-    def kill_in_the_midst(self, worker: subprocess.Popen[bytes]) -> None:
-        begun = self.directory / "begun"
-        wait_for(lambda: begun.exists() and begun.read_text() == str(worker.pid), "The task")
-        worker.send_signal(signal.SIGKILL)
-        worker.wait(60)
-
-    def let_go(self) -> None:
-        (self.directory / "go").touch()
-
-
-@pytest.fixture(params=["local", "redis", "nats", "postgres"])
-def site(
-    request: pytest.FixtureRequest, servers: Callable[[str], str], transactional_db: None
-) -> Iterator[Site]:
-    with tempfile.TemporaryDirectory(prefix="sw-") as name:
-        here = f"local://{name}"
-        engine: str = request.param
-        layer = here if engine == "local" else servers(engine)
-        site = Site(Path(name), {"LAYER": layer, "NAMESPACE": f"deaths{next(_numbers)}"})
-        close_layer_home()
-        # So that this process and the workers find the same broker.
-        ours = {"BASE_DIR": name, "SETTINGS_MODULE": "site_settings"}
-        with override_settings(SEAWAY=site.seaway, TASKS=site.tasks, **ours):
-            yield site
-            close_layer_home()
-        for worker in site.workers:
-            worker.kill()
-            worker.wait(60)
 
 
 def events(result: TaskResult[Any]) -> list[tuple[str, Any]]:
@@ -295,7 +189,8 @@ async def test_what_ended_before_its_worker_died_is_not_run_again() -> None:
         [taken] = await layer_home().layer.receive(CHANNEL, wait=20, lease=0.1, tries=99)
         ours = our_backend("default")
         assert ours is not None
-        await Run(ours, decode_record(taken.data), taken.attempt).execute()  # and no more
+        record = decode_record(taken.data)
+        await Run(ours, record, Delivery(taken, record, 0.1)).execute()  # and no more
         async with working() as runners:
             await until(lambda: sum(runner.handled for runner in runners) == 1)
         assert (await waiting(), await dead()) == (0, [])

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import threading
+import time
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
@@ -25,6 +27,9 @@ logger = logging.getLogger("seaway.channels")
 
 #: A lease is extended this often before it ends, so that one lost extension does no harm.
 EXTENSIONS_PER_LEASE = 3
+#: Seconds for which nobody else can have got a message, whatever the engine: the local one gives
+#: what a process held to others two seconds after its connection was lost.
+SURE_SECONDS = 1.0
 
 
 class Delivery:
@@ -33,12 +38,18 @@ class Delivery:
     :ivar value: what was sent, decoded from JSON.
     """
 
-    __slots__ = ("_keeper", "_lease", "_raw", "value")
+    __slots__ = ("_keeper", "_lease", "_raw", "_sure_until", "value")
 
-    def __init__(self, raw: queues.Delivery, value: Any, lease: float) -> None:
+    def __init__(
+        self, raw: queues.Delivery, value: Any, lease: float, asked_at: float | None = None
+    ) -> None:
+        """:param asked_at: `clock` before the layer was asked for it; None: not known."""
         self.value = value
         self._raw = raw
         self._lease = lease
+        self._sure_until = -math.inf
+        if asked_at is not None:
+            self._trust(asked_at)
         self._keeper: asyncio.Task[None] | threading.Event | None = None
 
     @property
@@ -76,6 +87,21 @@ class Delivery:
     async def extend(self, seconds: float) -> bool:
         """Hold it for so many seconds from now. False: as for `ack`."""
         return await layer_home().arun(lambda layer: layer.extend(self._raw, seconds))
+
+    async def still_held(self) -> bool:
+        """Whether nobody else can have got it; its lease is as long as ever then. Asks the layer,
+        unless it is sure: for who is about to write down what came of it, after a process that was
+        stopped, or starved, may have gone on."""
+        now = clock()
+        if now < self._sure_until:
+            return True
+        held = await self.extend(self._lease)
+        if held:
+            self._trust(now)
+        return held
+
+    def _trust(self, since: float) -> None:
+        self._sure_until = since + min(SURE_SECONDS, self._lease / 4)
 
     def _giving_back(self, delay: float, dead: bool, reason: str) -> Operation[bool]:
         return lambda layer: layer.nack(self._raw, delay=delay, dead=dead, reason=reason)
@@ -131,6 +157,14 @@ class Delivery:
     def _noted(self, ours: bool) -> None:
         if not ours:
             logger.warning("%r was no longer ours: it may be handled twice", self)
+
+
+def clock() -> float:
+    """Seconds, those included in which the process stood still, and on Linux the machine slept."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if _SLEEP_COUNTS else time.monotonic()
+
+
+_SLEEP_COUNTS = hasattr(time, "CLOCK_BOOTTIME")
 
 
 def open_delivery(raw: queues.Delivery, lease: float) -> Delivery | None:

@@ -24,15 +24,20 @@ SHORTEST_NAP = 0.005
 LONGEST_NAP = 3600.0
 
 
+def _never() -> bool:
+    return False
+
+
 class Waiting(Generic[R]):
     """Somebody who waits.
 
     :ivar attempt: the result, None when there is none yet; may raise.
     :ivar done: called once with the result or an error.
     :ivar wanted: whether the result is still wanted.
+    :ivar absent: whether those behind are served first, for it would not look at what it gets.
     """
 
-    __slots__ = ("attempt", "channel", "done", "line", "on_time_out", "timer", "wanted")
+    __slots__ = ("absent", "attempt", "channel", "done", "line", "on_time_out", "timer", "wanted")
 
     def __init__(
         self,
@@ -40,8 +45,10 @@ class Waiting(Generic[R]):
         attempt: Callable[[], R | None],
         done: Callable[[R | LayerError], None],
         wanted: Callable[[], bool],
+        absent: Callable[[], bool] = _never,
     ) -> None:
         self.channel = channel
+        self.absent = absent
         self.attempt = attempt
         self.done = done
         self.wanted = wanted
@@ -138,11 +145,15 @@ class Desk:
         *,
         wait: float,
         wanted: Callable[[], bool] = lambda: True,
+        absent: Callable[[], bool] = _never,
     ) -> Waiting[list[Delivery]] | None:
         """Do ``attempt``, `QueueStore.receive`, as soon as it gives something, in turn; as `send`.
-        ``done`` gets an empty list when there was nothing in time."""
+        ``done`` gets an empty list when there was nothing in time. When somebody is no longer
+        ``absent``, call `stir`."""
         self.stir(channel)
-        waiting: Waiting[list[Delivery]] = Waiting(channel, lambda: attempt() or None, done, wanted)
+        waiting: Waiting[list[Delivery]] = Waiting(
+            channel, lambda: attempt() or None, done, wanted, absent
+        )
         if waiting.serve():
             self.stir(channel)
             return None
@@ -202,8 +213,7 @@ class Desk:
 
     def _serve(self, line: _Line) -> bool:
         moved = False
-        while line:
-            first = next(iter(line))
+        while (first := next((one for one in line if not one.absent()), None)) is not None:
             if not first.serve():
                 break
             del line[first]

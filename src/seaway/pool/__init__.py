@@ -181,6 +181,9 @@ def _run(func: Callable[..., T], args: tuple[object, ...]) -> T:
     except StopIteration as exc:
         # A future cannot carry StopIteration: its waiter would never be woken.
         raise RuntimeError("StopIteration escaped from synchronous code") from exc
+    except (SystemExit, KeyboardInterrupt) as exc:
+        # It ends the event loop that waits for it, and all that others do there.
+        raise RuntimeError(f"{exc!r} in synchronous code does not end the process") from exc
     finally:
         tidy_connections()
 

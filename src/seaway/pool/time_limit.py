@@ -1,7 +1,8 @@
-"""A time limit for synchronous code in a thread.
+"""A time limit for the code of handlers and tasks, in a thread above all.
 
-What lives here: `run_limited`, and `Limit` that it stops a thread's work with.
-What must not: the limit itself; whoever cancels `run_limited` sets it.
+What lives here: `run_limited`, and `Limit` that it stops a thread's work with; `within`, the same
+for asynchronous code.
+What must not: what is done about work that was stopped.
 
 Python can have a thread raise an exception at its next bytecode (`PyThreadState_SetAsyncExc`). Code
 that waits in C (a database driver, ``time.sleep``) raises once it comes back: a time-out of the
@@ -15,8 +16,8 @@ import contextlib
 import ctypes
 import threading
 import time
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 from seaway.exceptions import TimeLimitExceeded
 from seaway.pool import run_in_pool
@@ -30,17 +31,18 @@ _raise_in.argtypes = (ctypes.c_ulong, ctypes.py_object)
 class Limit:
     """One call's limit: `run` in the thread, `strike` from any other one."""
 
-    __slots__ = ("_lock", "_struck", "_thread")
+    __slots__ = ("_lock", "_over", "_thread", "struck")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._thread: int | None = None
-        self._struck = False
+        self._over = False
+        self.struck = False
 
     def run(self, func: Callable[[], T]) -> T:
         """Run ``func()``. :raises TimeLimitExceeded: `strike` was called before it returned."""
         with self._lock:
-            if self._struck:
+            if self.struck:
                 raise TimeLimitExceeded("It was stopped before it began.")
             self._thread = threading.get_ident()
         try:
@@ -53,7 +55,8 @@ class Limit:
         in whatever the thread does next."""
         with self._lock:
             self._thread = None
-            struck = self._struck
+            self._over = True
+            struck = self.struck
         if struck:
             for _ in range(1000):
                 time.sleep(0)
@@ -61,22 +64,77 @@ class Limit:
     def strike(self) -> None:
         """Have `run` raise. It has returned already: nothing."""
         with self._lock:
-            self._struck = True
+            if self._over:
+                return
+            self.struck = True
             if self._thread is not None:
                 _raise_in(self._thread, TimeLimitExceeded)
 
 
-async def run_limited(func: Callable[..., T], *args: object) -> T:
-    """`run_in_pool`, whose work is stopped when this is cancelled.
+async def run_limited(func: Callable[..., T], *args: object, seconds: float | None = None) -> T:
+    """`run_in_pool`, whose work is stopped when this is cancelled, or after ``seconds``.
 
-    Returns only when the work has ended, so that what depends on it can be given to others.
+    They count from when a thread has begun with it, not while all threads are busy. Returns only
+    when the work has ended, so that what depends on it can be given to others.
+
+    :raises TimeLimitExceeded: it ran longer than ``seconds``, whatever it made of being stopped.
     """
-    limit = Limit()
-    work = asyncio.ensure_future(run_in_pool(limit.run, lambda: func(*args)))
+    limit, loop = Limit(), asyncio.get_running_loop()
+    timers: list[asyncio.TimerHandle] = []
+
+    def begin(seconds: float) -> None:
+        if not work.done():
+            timers.append(loop.call_later(seconds, limit.strike))
+
+    def job() -> T:
+        if seconds is not None:
+            loop.call_soon_threadsafe(begin, seconds)
+        try:
+            return func(*args)
+        except asyncio.CancelledError as error:
+            raise RuntimeError("It ended with CancelledError, and nobody had stopped it") from error
+
+    work: asyncio.Future[T] = asyncio.ensure_future(run_in_pool(limit.run, job))
     try:
-        return await asyncio.shield(work)
+        result = await asyncio.shield(work)
     except asyncio.CancelledError:
         limit.strike()
         with contextlib.suppress(Exception):  # it is stopped, and says so, or fails in another way
             await work
         raise
+    except Exception as error:
+        if limit.struck:
+            raise _exceeded(seconds) from error
+        raise
+    finally:
+        for timer in timers:
+            timer.cancel()
+    if limit.struck:
+        raise _exceeded(seconds)
+    return result
+
+
+async def within(work: Coroutine[Any, Any, T], seconds: float | None) -> T:
+    """Asynchronous work, cancelled after ``seconds``. :raises TimeLimitExceeded: it was.
+
+    What it raises to end itself, or the process, is an error like others: ``RuntimeError``.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task is not None else 0
+    try:
+        async with asyncio.timeout(seconds) as limit:
+            return await work
+    except TimeoutError as error:
+        if limit.expired():
+            raise _exceeded(seconds) from error
+        raise  # its own
+    except asyncio.CancelledError as error:
+        if task is not None and task.cancelling() > before:
+            raise
+        raise RuntimeError("It ended with CancelledError, and nobody had stopped it") from error
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise RuntimeError(f"{error!r} in it does not end the process") from error
+
+
+def _exceeded(seconds: float | None) -> TimeLimitExceeded:
+    return TimeLimitExceeded(f"It ran longer than {seconds:g} s.")

@@ -12,12 +12,12 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, transaction
-from django.utils import timezone
 
 from seaway.channels.channel import Channel
 from seaway.channels.delivery import Delivery
 from seaway.channels.handlers import Backoff, Handler
 from seaway.conf import layer_home
+from seaway.exceptions import ChannelClosed, ChannelFull, PayloadTooLarge
 from seaway.layers.base import Layer
 from seaway.tasks.deaths import look
 from seaway.tasks.framework import (
@@ -28,7 +28,7 @@ from seaway.tasks.framework import (
     task_enqueued,
 )
 from seaway.tasks.queues import BANDS, band_of, task_channels
-from seaway.tasks.records import Record, keep
+from seaway.tasks.records import RESERVE, Record, keep
 from seaway.tasks.running import Run
 from seaway.topics.address import forbid_running_loop
 from seaway.topics.transactions import in_atomic_block, where_transactions_are
@@ -110,11 +110,19 @@ class SeawayBackend(BaseTaskBackend):
             kwargs=dict(kwargs),
             enqueued_at=datetime.now(UTC),
         )
-        result = record.to_result()
+        try:
+            result = record.to_result()
+        except (TypeError, ValueError, RecursionError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            reason = "They are nested too deeply." if isinstance(error, RecursionError) else error
+            raise kind(
+                f"The arguments of {record.task} are not what JSON can carry. {reason}"
+            ) from error
         record.args, record.kwargs = result.args, result.kwargs
         delay = 0.0
         if task.run_after is not None:
-            delay = max(0.0, (task.run_after - timezone.now()).total_seconds())
+            now = datetime.now(task.run_after.tzinfo)
+            delay = max(0.0, (task.run_after - now).total_seconds())
         return record, result, delay
 
     def _deferred(self, record: Record, delay: float) -> bool:
@@ -126,12 +134,27 @@ class SeawayBackend(BaseTaskBackend):
         return True
 
     async def _put(self, layer: Layer, record: Record, delay: float) -> None:
+        record.queued_at = datetime.now(UTC)
+        data, target = record.encode(), self.channel_of(record)
+        limit = layer.max_data - layer.max_data // RESERVE
+        if len(data) > limit:
+            raise PayloadTooLarge(
+                f"The arguments of {record.task} have {len(data):,} bytes of JSON with the task's "
+                f"record; {limit:,} are allowed."
+            )
         # The record first: a fast worker must not have its own overwritten by ours.
-        await keep(layer, record, self.result_seconds + delay if self.result_seconds else 0.0)
-        target = self.channel_of(record)
-        await layer.send(
-            target.name, record.encode(), capacity=target.capacity, delay=delay, once=record.id
-        )
+        seconds = self.result_seconds + delay if self.result_seconds else 0.0
+        await keep(layer, record, seconds)
+        try:
+            await layer.send(
+                target.name, data, capacity=target.capacity, delay=delay, once=record.id
+            )
+        except (ChannelFull, ChannelClosed) as error:
+            # Who waited for a commit has its id.
+            record.status = "FAILED"
+            record.add_error(f"{type(error).__module__}.{type(error).__name__}", f"{error}\n")
+            await keep(layer, record, seconds)
+            raise
 
     # Results -------------------------------------------------------------------------------------
 
@@ -158,7 +181,7 @@ class SeawayBackend(BaseTaskBackend):
 
     def _handler(self, queue: str) -> Handler:
         async def run_task(record: Record, delivery: Delivery) -> None:
-            await Run(self, record, delivery.attempt).execute()
+            await Run(self, record, delivery).execute()
 
         run_task.__annotations__ = {"record": Record, "delivery": Delivery}
         return Handler(

@@ -1,11 +1,12 @@
-"""Tasks whose worker died: what their record says then, and who writes it.
+"""Tasks that end without their worker: what their record says then, and who writes it.
 
-What lives here: `died`, what it writes, and `look` for those who ask. What must not: running tasks.
+What lives here: `died`, what it writes, and `look` for those who ask; purged tasks. What must not:
+running tasks.
 
 No engine knows what a task is: a message whose lease ran out is handed out once more. So a task's
 channels give it a few deliveries more than it may be run: the worker that gets one of these writes
 what has become of the task and makes the message a dead letter. A worker with all its hands full
-looks for such messages once per lease (`seaway.workers.runner`). Where no worker is left, whoever
+looks for such messages, too (`seaway.workers.runner`). Where no worker is left, whoever
 asks for the result finds out (`look`); no process watches the queue for it.
 """
 
@@ -14,15 +15,17 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from seaway.exceptions import WorkerDied
+from seaway.exceptions import TaskPurged, WorkerDied
 from seaway.layers.base import Layer
 from seaway.tasks.progress import Reporter
+from seaway.tasks.purging import purged_at
 from seaway.tasks.records import Record, find, keep
 
 if TYPE_CHECKING:
     from seaway.tasks.backend import SeawayBackend
 
 _KIND = f"{WorkerDied.__module__}.{WorkerDied.__qualname__}"
+_PURGED = f"{TaskPurged.__module__}.{TaskPurged.__qualname__}"
 
 
 def note_death(record: Record, attempt: int) -> None:
@@ -30,9 +33,9 @@ def note_death(record: Record, attempt: int) -> None:
     worker = record.worker_ids[-1] if record.worker_ids else "that had it"
     reason = (
         f"The worker {worker} went silent in try {attempt} of this task: it was killed or stopped, "
-        "it crashed, or it lost the layer. How far the task got is not known."
+        "it crashed, stood still, or lost the layer. How far the task got is not known."
     )
-    record.errors = [*record.errors, (_KIND, f"{_KIND}: {reason}\n")]
+    record.add_error(_KIND, f"{_KIND}: {reason}\n")
 
 
 def death_of(record: Record) -> str:
@@ -54,10 +57,16 @@ async def look(layer: Layer, backend: SeawayBackend, task_id: str) -> Record | N
     """The record of a task for those who ask: one whose last worker died is not left RUNNING.
 
     While a worker holds any message of its channel, the task's may be among them, and it is left to
-    the workers. If nobody holds any, its worker is gone.
+    the workers. If nobody holds any, its worker is gone. One that was purged is not left READY.
     """
     record = await find(layer, task_id)
-    if record is None or not _in_its_last_try(record, backend):
+    if record is None or record.is_finished:
+        return record
+    if (at := await _purged_at(layer, backend, record)) is not None:
+        record.status, record.finished_at = "FAILED", at
+        record.add_error(_PURGED, f"{_PURGED}: all messages of its queue were removed.\n")
+        return record
+    if not _in_its_last_try(record, backend):
         return record
     if (await layer.queue_state(backend.channel_of(record).name)).held:
         return record
@@ -67,6 +76,17 @@ async def look(layer: Layer, backend: SeawayBackend, task_id: str) -> Record | N
         note_death(record, record.attempt)
         await died(layer, backend, record)
     return record
+
+
+async def is_purged(layer: Layer, backend: SeawayBackend, record: Record) -> bool:
+    """Whether its message was removed by an operator since it was put in."""
+    return await _purged_at(layer, backend, record) is not None
+
+
+async def _purged_at(layer: Layer, backend: SeawayBackend, record: Record) -> datetime | None:
+    at = await purged_at(layer, backend.channel_of(record).name)
+    queued_at = record.queued_at or record.enqueued_at
+    return at if at is not None and queued_at is not None and queued_at < at else None
 
 
 def _in_its_last_try(record: Record, backend: SeawayBackend) -> bool:

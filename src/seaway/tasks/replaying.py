@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -39,4 +40,5 @@ async def _start_anew(layer: Layer, letter: DeadLetter) -> None:
         return
     backend = our_backend(record.backend)
     if backend is not None:
+        record.queued_at = datetime.now(UTC)
         await keep(layer, record, backend.result_seconds)

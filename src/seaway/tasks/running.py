@@ -1,23 +1,28 @@
 """Running one task: its record, its signals, its function, its end.
 
 What lives here: `Run`. What must not: taking from channels; that is `seaway.workers`.
+
+Who holds the message writes the record. A worker that stood still beyond its lease finds out before
+it writes (`Run._may_write`): what a later try has begun to write it leaves alone.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 from datetime import UTC, datetime
 from traceback import format_exception
 from typing import TYPE_CHECKING, Any
 
+from seaway.channels.delivery import Delivery
 from seaway.conf import layer_home
-from seaway.exceptions import GiveUp, TimeLimitExceeded, WorkerDied
+from seaway.exceptions import GiveUp, PayloadTooLarge, WorkerDied
 from seaway.layers.base import Layer
 from seaway.pool import run_in_pool
-from seaway.pool.time_limit import run_limited
-from seaway.tasks.deaths import death_of, died, note_death
+from seaway.pool.time_limit import run_limited, within
+from seaway.tasks.deaths import death_of, died, is_purged, note_death
 from seaway.tasks.framework import TaskContext, TaskResult, task_finished, task_started
 from seaway.tasks.progress import Reporter, current
 from seaway.tasks.records import Record, find, keep
@@ -25,6 +30,8 @@ from seaway.topics.encoding import encode_json
 
 if TYPE_CHECKING:
     from seaway.tasks.backend import SeawayBackend
+
+logger = logging.getLogger("seaway.tasks")
 
 
 class TaskFailed(Exception):
@@ -34,13 +41,14 @@ class TaskFailed(Exception):
 class Run:
     """One attempt at one task.
 
-    :param attempt: counts the deliveries of its message from 1.
+    :param delivery: of its message; counts the attempts from 1.
     """
 
-    def __init__(self, backend: SeawayBackend, record: Record, attempt: int) -> None:
+    def __init__(self, backend: SeawayBackend, record: Record, delivery: Delivery) -> None:
         self.backend = backend
         self.record = record
-        self.attempt = attempt
+        self.delivery = delivery
+        self.attempt = delivery.attempt
         self._reporter = Reporter(record.id)
 
     async def execute(self) -> None:
@@ -54,15 +62,15 @@ class Run:
             return
         await self._begin(layer)
         try:
-            value = await self._call()
-            encode_json(value, "The return value")
+            self.record.value = await self._call()
+            self._check_value(layer)
         except asyncio.CancelledError:
             await self._stopped(layer)
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is becomes the task's result
+            self.record.value = None
             await self._failed(layer, error)
         else:
-            self.record.value = value
             await self._end(layer, "SUCCESSFUL")
 
     async def _is_over(self, layer: Layer) -> bool:
@@ -94,21 +102,16 @@ class Run:
 
     async def _call(self) -> Any:
         result = self.record.to_result()
-        task = result.task
+        task, timeout = result.task, self.backend.timeout
         arguments: list[Any] = list(result.args)
         if task.takes_context:
             arguments.insert(0, TaskContext(task_result=result))
         token = current.set(self._reporter)
         try:
-            async with asyncio.timeout(self.backend.timeout):
-                if asyncio.iscoroutinefunction(task.func):
-                    await run_in_pool(self._announce, task_started, result)
-                    return await task.func(*arguments, **result.kwargs)
-                return await run_limited(self._call_in_thread, result, arguments)
-        except TimeoutError as error:
-            if self.backend.timeout is None:
-                raise
-            raise TimeLimitExceeded(f"It ran longer than {self.backend.timeout:g} s.") from error
+            if not asyncio.iscoroutinefunction(task.func):
+                return await run_limited(self._call_in_thread, result, arguments, seconds=timeout)
+            await run_in_pool(self._announce, task_started, result)
+            return await within(task.func(*arguments, **result.kwargs), timeout)
         finally:
             current.reset(token)
 
@@ -119,20 +122,34 @@ class Run:
     def _announce(self, signal: Any, result: TaskResult[Any]) -> None:
         signal.send(sender=type(self.backend), task_result=result)
 
+    def _check_value(self, layer: Layer) -> None:
+        """:raises UnencodablePayload, PayloadTooLarge: nobody could ever read it."""
+        size = len(encode_json(self.record.value, "The return value"))
+        if self.backend.result_seconds and len(self.record.encode()) > layer.max_data:
+            raise PayloadTooLarge(
+                f"The return value has {size:,} bytes of JSON: with the arguments and all else of "
+                f"the task's record they are more than {layer.max_data:,}."
+            )
+
+    # The end -------------------------------------------------------------------------------------
+
     async def _failed(self, layer: Layer, error: Exception) -> None:
         kind = type(error)
-        trace = "".join(format_exception(error))
         path = f"{kind.__module__}.{kind.__qualname__}"
-        self.record.errors = [*self.record.errors, (path, trace)]
-        if self.attempt <= self.backend.retries:
-            self.record.status = "READY"
+        self.record.add_error(path, "".join(format_exception(error)))
+        if self.attempt > self.backend.retries:
+            await self._end(layer, "FAILED", error)
+            return
+        self.record.status = "READY"
+        if await self._may_write(layer):
             await keep(layer, self.record, self.backend.result_seconds)
-            raise TaskFailed(f"{path} in {self.record.task}") from error
-        await self._end(layer, "FAILED", error)
+        raise TaskFailed(f"{path} in {self.record.task}") from error
 
     async def _stopped(self, layer: Layer) -> None:
         """The worker has to end; its message is given back, and this counts as a try."""
         note_death(self.record, self.attempt)
+        if not await self._may_write(layer):
+            return
         if self.attempt < self.backend.tries:
             self.record.status = "READY"
             await keep(layer, self.record, self.backend.result_seconds)
@@ -143,9 +160,35 @@ class Run:
         record = self.record
         record.status = status
         record.finished_at = datetime.now(UTC)
+        if not await self._may_write(layer):
+            return
         await keep(layer, record, self.backend.result_seconds)
         await self._reporter.tell(layer, "finished", {"status": status})
         await run_in_pool(self._announce_end, error)
+
+    async def _may_write(self, layer: Layer) -> bool:
+        """Whether what came of this try is what came of the task. If the message is not ours any
+        more it still is, unless another try has begun, or the queue was purged: then the message's
+        next receiver will find the task done."""
+        if await self.delivery.still_held():
+            return True
+        kept = await find(layer, self.record.id)
+        if kept is None or kept.status != "RUNNING" or kept.attempt != self.attempt:
+            logger.warning(
+                "what came of task %s in try %d is dropped: its lease ran out meanwhile, and "
+                "another worker has taken it up",
+                *self._which,
+            )
+            return False
+        if await is_purged(layer, self.backend, kept):
+            logger.warning("what came of task %s in try %d is dropped: purged", *self._which)
+            await self._reporter.tell(layer, "finished", {"status": "FAILED"})
+            return False
+        return True
+
+    @property
+    def _which(self) -> tuple[str, int]:
+        return self.record.id, self.attempt
 
     def _announce_end(self, error: Exception | None) -> None:
         """Receivers may log the exception that is being handled, as Django's own do."""

@@ -14,14 +14,15 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from seaway.channels.channel import Channel
-from seaway.channels.delivery import EXTENSIONS_PER_LEASE, reason_of
+from seaway.channels.delivery import EXTENSIONS_PER_LEASE, clock, reason_of
 from seaway.channels.delivery import Delivery as Handed
 from seaway.channels.handlers import Handler
-from seaway.exceptions import GiveUp, LayerError, TimeLimitExceeded
+from seaway.channels.receiving import to_its_end
+from seaway.exceptions import GiveUp, LayerError
 from seaway.layers.base import Layer
 from seaway.layers.queues import Delivery
 from seaway.pool import refresh_connections
-from seaway.pool.time_limit import run_limited
+from seaway.pool.time_limit import run_limited, within
 from seaway.workers.taking import take
 
 logger = logging.getLogger("seaway.workers")
@@ -30,6 +31,8 @@ logger = logging.getLogger("seaway.workers")
 WAIT = 20.0
 #: Seconds between attempts while the layer cannot be reached.
 LAYER_AWAY = 1.0
+#: Messages among the oldest ones of a channel that a worker with full hands looks at.
+LOOK = 10
 
 
 class Runner:
@@ -56,26 +59,23 @@ class Runner:
         self._taking: asyncio.Task[Sequence[Delivery]] | None = None
         self._stopping = False
         self._lease = min(channel.lease for channel in self.channels)
-        #: Seconds with all hands full after which it looks for messages that need none.
-        self._patience = None if handler.tries is None else self._lease
 
     async def run(self) -> None:
         """Take and handle until `stop`; returns when nothing is held any more."""
-        keeper = asyncio.create_task(self._keep())
+        keepers = [asyncio.create_task(self._keep())]
+        if self.handler.tries is not None:
+            keepers.append(asyncio.create_task(self._look()))
         try:
             while not self._stopping:
                 if len(self._held) < self.concurrency:
                     await self._take()
                     continue
-                done, _ = await asyncio.wait(
-                    self._held, timeout=self._patience, return_when=asyncio.FIRST_COMPLETED
-                )
-                if not done and not self._stopping:
-                    await self._take_spent()
+                await asyncio.wait(self._held, return_when=asyncio.FIRST_COMPLETED)
             if self._held:
                 await asyncio.wait(self._held)
         finally:
-            keeper.cancel()
+            for keeper in keepers:
+                keeper.cancel()
 
     def stop(self) -> None:
         """Take nothing more."""
@@ -89,7 +89,7 @@ class Runner:
             task.cancel()
 
     async def _take(self) -> None:
-        free = self.concurrency - len(self._held)
+        free, asked_at = self.concurrency - len(self._held), clock()
         self._taking = asyncio.create_task(take(self._layer, self.channels, free, WAIT))
         try:
             found = await self._taking
@@ -104,23 +104,33 @@ class Runner:
         finally:
             self._taking = None
         for delivery in found:
-            self._hold(delivery)
+            self._hold(delivery, asked_at)
 
-    async def _take_spent(self) -> None:
-        """Take what has had all its tries: to say so needs no free hand. What has not is put back
-        unseen; one that was handed out before is the oldest there is, and so is found first."""
-        try:
-            for channel in self.channels:
-                while found := await take(self._layer, [channel], 1, 0.0):
-                    if found[0].attempt <= (self.handler.tries or math.inf):
-                        await self._layer.release(found[0])
-                        break
-                    self._hold(found[0])
-        except LayerError as error:
-            logger.warning("%s waits for the layer: %s", self.handler, error)
+    async def _look(self) -> None:
+        """Look with all hands full, too, for what has had all its tries: to say so needs no free
+        hand. As often as leases are extended: a death is told soon after the lease has run out, on
+        a channel that is less urgent than another one that never is empty, too."""
+        while not self._stopping:
+            await asyncio.sleep(self._lease / EXTENSIONS_PER_LEASE)
+            try:
+                for channel in self.channels:
+                    if len(self._held) >= self.concurrency and not self._stopping:
+                        await to_its_end(self._take_spent(channel))
+            except LayerError as error:
+                logger.warning("%s waits for the layer: %s", self.handler, error)
 
-    def _hold(self, delivery: Delivery) -> None:
-        task = asyncio.create_task(self._handle(delivery))
+    async def _take_spent(self, channel: Channel) -> None:
+        """What has not had all its tries is put back unseen; one that was handed out before is
+        among the oldest there are, and so is found."""
+        asked_at = clock()
+        for delivery in await take(self._layer, [channel], LOOK, 0.0):
+            if delivery.attempt > (self.handler.tries or math.inf):
+                self._hold(delivery, asked_at)
+            else:
+                await self._layer.release(delivery)
+
+    def _hold(self, delivery: Delivery, asked_at: float) -> None:
+        task = asyncio.create_task(self._handle(delivery, asked_at))
         self._held[task] = delivery
         task.add_done_callback(self._held.pop)
 
@@ -137,7 +147,7 @@ class Runner:
 
     # One message ---------------------------------------------------------------------------------
 
-    async def _handle(self, delivery: Delivery) -> None:
+    async def _handle(self, delivery: Delivery, asked_at: float) -> None:
         handler = self.handler
         try:
             value = handler.decode(delivery.data)
@@ -145,8 +155,14 @@ class Runner:
             logger.error("%s cannot take message %s: %s", handler, delivery.id, error)
             await self._settle(delivery, dead=True, reason=f"It does not fit: {error}")
             return
+        handed = Handed(delivery, value, handler.channel.lease, asked_at)
+        with self._told(delivery):
+            if not await handed.still_held():
+                # This process stood still with the message in its hands, or on its way to them.
+                logger.warning("message %s is left to others: its lease ran out", delivery.id)
+                return
         try:
-            await self._call(value, Handed(delivery, value, handler.channel.lease))
+            await self._call(value, handed)
         except GiveUp as error:
             logger.error("%s gave message %s up: %s", handler, delivery.id, error)
             await self._settle(delivery, dead=True, reason=str(error))
@@ -167,18 +183,11 @@ class Runner:
     async def _call(self, value: object, handed: Handed) -> None:
         handler = self.handler
         arguments = (value, handed) if handler.takes_delivery else (value,)
-        try:
-            async with asyncio.timeout(handler.timeout):
-                if handler.asynchronous:
-                    await refresh_connections()
-                    await handler.function(*arguments)
-                else:
-                    await run_limited(handler.function, *arguments)
-        except TimeoutError as error:
-            if handler.timeout is None:
-                raise
-            message = f"It ran longer than {handler.timeout:g} s, or timed out itself."
-            raise TimeLimitExceeded(message) from error
+        if not handler.asynchronous:
+            await run_limited(handler.function, *arguments, seconds=handler.timeout)
+            return
+        await refresh_connections()
+        await within(handler.function(*arguments), handler.timeout)
 
     async def _settle(
         self, delivery: Delivery, *, delay: float = 0.0, dead: bool = False, reason: str

@@ -144,6 +144,30 @@ async def test_what_a_killed_process_held_goes_to_others(place: Place, start: St
     await worker.end()
 
 
+async def test_a_process_that_stands_still_is_given_nothing(place: Place, start: Start) -> None:
+    here = await start()
+    lease = 1.0
+    worker = await Worker.start(place, "--lease", str(lease))
+    receiving = asyncio.create_task(worker.do(f"receive {CHANNEL}"))
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    # It waits at the broker before it is stopped, and for longer than it may be silent afterwards.
+    await eventually(lambda: _value(loop.time() - begun), lambda passed: passed > lease / 2)
+    with frozen(worker.process.pid):
+        begun = loop.time()
+        await eventually(lambda: _value(loop.time() - begun), lambda passed: passed > lease)
+        await here.layer.send(CHANNEL, b"x")
+        [delivery] = await here.layer.receive(CHANNEL, wait=PATIENCE)
+        assert (delivery.data, delivery.attempt) == (b"x", 1)
+        await here.layer.send(CHANNEL, b"y")
+    assert await receiving == "received y"
+    await worker.end()
+
+
+async def _value(value: float) -> float:
+    return value
+
+
 async def test_what_a_closed_layer_held_goes_to_others(start: Start) -> None:
     here, there = await start(), await start()
     await here.layer.send(CHANNEL, b"x")

@@ -79,7 +79,7 @@ def receive(session: Session, request: queue_wire.Receive) -> None:
         client.remember_handed(id_, channel, [delivery.receipt for delivery in result])
         _hand(session, id_, result)
 
-    waiting = desk.receive(channel, attempt, done, wait=request.wait)
+    waiting = desk.receive(channel, attempt, done, wait=request.wait, absent=session.is_silent)
     if waiting is not None:
         client.waiting[id_] = waiting
 

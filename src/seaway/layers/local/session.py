@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import math
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
@@ -29,13 +30,17 @@ logger = logging.getLogger("seaway.broker")
 #: Bytes that may wait for a process that does not read. It is then disconnected, and recovers by
 #: its positions: cheaper than the memory of everybody else.
 MAX_BUFFER = 64 * 1024 * 1024
+#: The part of its lease after which a process that says nothing gets no messages to work on, for it
+#: may have been stopped: it gives a sign of life three times in each.
+SILENCE = 0.5
 
 
 class Session(asyncio.Protocol):
     """One connected process."""
 
     __slots__ = (
-        "_broker", "_out", "_parser", "_ready", "_run", "_store", "_transport", "client", "desk",
+        "_broker", "_heard_at", "_out", "_parser", "_patience", "_ready", "_run", "_store",
+        "_transport", "client", "desk",
     )  # fmt: skip
 
     def __init__(self, broker: Broker) -> None:
@@ -48,6 +53,8 @@ class Session(asyncio.Protocol):
         self._run: Run | None = None
         self._ready = False
         self._transport: asyncio.Transport | None = None
+        self._heard_at = self.desk.store.clock()
+        self._patience = math.inf
 
     # asyncio -------------------------------------------------------------------------------------
 
@@ -63,6 +70,11 @@ class Session(asyncio.Protocol):
         self._broker.closed(self)
 
     def data_received(self, data: bytes) -> None:
+        was_silent = self.is_silent()
+        self._heard_at = self.desk.store.clock()
+        if was_silent:
+            for channel in {waiting.channel for waiting in self.client.waiting.values()}:
+                self.desk.stir(channel)
         try:
             for request in self._parser.feed(data):
                 if self._transport is None:
@@ -92,6 +104,10 @@ class Session(asyncio.Protocol):
             _HANDLERS[kind](self, request)
         else:
             done_before(self, request)
+
+    def is_silent(self) -> bool:
+        """Whether it has not given a sign of life for so long that it may have been stopped."""
+        return self.desk.store.clock() - self._heard_at > self._patience
 
     def abort(self) -> None:
         """Hang up at once."""
@@ -142,6 +158,7 @@ class Session(asyncio.Protocol):
         if not request.lease > 0:
             raise ProtocolError("a lease must be longer than nothing")
         self._store.attach(self, request.lease)
+        self._patience = request.lease * SILENCE
         self.client, before, known = self._broker.clients.come(request.client, self)
         self._ready = True
         if before is not None:

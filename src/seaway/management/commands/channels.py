@@ -13,6 +13,7 @@ from django.template.defaultfilters import pluralize
 from seaway.conf import layer_home
 from seaway.exceptions import SeawayError
 from seaway.layers.queues import DeadLetter, QueueState
+from seaway.tasks.purging import purge
 from seaway.tasks.replaying import replay
 
 #: Bytes of a dead letter that are shown.
@@ -71,7 +72,7 @@ class Command(BaseCommand):
         elif action == "discard":
             count = home.run(lambda layer: layer.discard(name, ids))
         else:
-            count = home.run(lambda layer: layer.purge(name))
+            count = home.run(lambda layer: purge(layer, name))
         self.stdout.write(f"{count:,} {what}{pluralize(count)} {done}.")
         if ids and count < len(set(ids)):
             self.stderr.write("The others are no dead letters of this channel, or not any more.")
