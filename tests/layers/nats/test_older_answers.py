@@ -13,9 +13,10 @@ import pytest_asyncio
 
 from seaway.layers.base import Gap, Page, Position
 from seaway.layers.nats.answers import Stored
-from seaway.layers.nats.engine import Engine, Message, NoAnswer
+from seaway.layers.nats.engine import Engine
 from seaway.layers.nats.jetstream import Batch, JetStream
 from seaway.layers.nats.layer import NatsLayer
+from seaway.layers.nats.requests import Message, NoAnswer
 from seaway.testing.layer_contract import KEPT, TOPIC
 from tests.layers.nats.support import namespace, nats_layer, stored
 from tests.servers.nats import NatsCluster

@@ -24,8 +24,9 @@ import secrets
 
 from seaway.layers.nats import headers
 from seaway.layers.nats.answers import Conflict
-from seaway.layers.nats.engine import Engine, NoAnswer
+from seaway.layers.nats.engine import Engine
 from seaway.layers.nats.jetstream import Condition, JetStream
+from seaway.layers.nats.requests import NoAnswer
 
 #: How often, and after how many seconds, a stream is looked at again that seems to have gone back.
 LOOKS, LOOK_SECONDS = 4, 0.25
@@ -51,7 +52,7 @@ class Epochs:
 
     def fresh(self) -> str:
         """The epoch of a topic without a message."""
-        return f"{self.root}-{int(self._engine.now() // self._half):x}"
+        return f"{self.root}-{int(self._engine.clock.now() // self._half):x}"
 
     def known(self, epoch: str) -> bool:
         """Whether an epoch is of the present root."""

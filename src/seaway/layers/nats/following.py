@@ -16,9 +16,10 @@ from collections.abc import Callable
 
 from seaway.exceptions import LayerError, LayerUnavailable
 from seaway.layers.nats import headers, records
-from seaway.layers.nats.engine import Engine, Message
+from seaway.layers.nats.engine import Engine
 from seaway.layers.nats.jetstream import JetStream
 from seaway.layers.nats.ledger import Entry, Ledger, Place
+from seaway.layers.nats.requests import Message
 from seaway.layers.nats.subjects import Subjects
 from seaway.layers.nats.waiting import Line
 
@@ -150,7 +151,7 @@ class Follower:
             logger.warning("the consumer of %s gives no sign of life", self.channel)
             self._beat = loop.time()
             self.begin()
-        self.ledger.look_for_gone(self._engine.now())
+        self.ledger.look_for_gone(self._engine.clock.now())
         self.stir()
 
     # What comes ----------------------------------------------------------------------------------
@@ -198,12 +199,12 @@ class Follower:
         ledger.changed = sequence
         record = records.decode(headers.value(message.header, headers.STATE))
         if record is None or (kind == "i") == (record.state in ("closed", "open")):
-            self._engine.flaw(f"A message of the channel {self.channel}")
+            self._engine.flaws.add(f"A message of the channel {self.channel}")
         elif kind == "c":
             ledger.note_channel(record, sequence)
         else:
             size = headers.number(message.header, headers.SIZE)
-            ledger.note(rest, record, sequence, time, size, self._engine.now())
+            ledger.note(rest, record, sequence, time, size, self._engine.clock.now())
 
     def _whole(self) -> None:
         if self._next is not None:
@@ -250,7 +251,7 @@ class Follower:
     def stir(self) -> None:
         """The ledger has changed, or time has passed: let everything have its effect."""
         self._news.set()
-        now = self._engine.now()
+        now = self._engine.clock.now()
         ledger = self.ledger
         expired = ledger.tick(now)
         if expired:

@@ -28,13 +28,8 @@ from seaway.layers.nats.answers import (
     stored,
     stream_trouble,
 )
-from seaway.layers.nats.engine import (
-    ATTEMPT_SECONDS,
-    Engine,
-    Message,
-    NoAnswer,
-    NobodyThere,
-)
+from seaway.layers.nats.engine import Engine
+from seaway.layers.nats.requests import ATTEMPT_SECONDS, Message, NoAnswer, NobodyThere
 
 logger = logging.getLogger("seaway.layers")
 
@@ -321,7 +316,7 @@ class JetStream:
         asked = self.engine.loop.time()
         answer: dict[str, Any] = await self.request(f"STREAM.INFO.{stream}", {})
         if "ts" in answer:
-            self.engine.heard_time(headers.seconds(answer["ts"]), asked)
+            self.engine.clock.set(headers.seconds(answer["ts"]), asked)
         return answer
 
     # The streams ---------------------------------------------------------------------------------

@@ -95,11 +95,11 @@ class Once:
             try:
                 record = _decoder.decode(found.data)
             except msgspec.DecodeError:
-                self._engine.flaw(f"What was published once on {topic}")
+                self._engine.flaws.add(f"What was published once on {topic}")
                 return None
             if record.epoch:
                 return Position(record.epoch, record.offset)
-            if self._engine.now() - found.time > 2 * self._engine.timeout:
+            if self._engine.clock.now() - found.time > 2 * self._engine.timeout:
                 position = await self._look_for(topic, record)
                 if position is not None:
                     await self._note(subject, record, position, found.sequence)

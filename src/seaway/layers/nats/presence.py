@@ -156,7 +156,7 @@ class NatsPresence(Layer):
             for stored in batch.messages:
                 said = (headers.value(stored.header, headers.MEMBER) or b"").decode().split(" ")
                 if len(said) != 2:
-                    self._engine.flaw(f"A member on {stored.subject}")
+                    self._engine.flaws.add(f"A member on {stored.subject}")
                 elif said[1] == "in":
                     yield stored, said[0]
             if not batch.messages or not batch.pending:

@@ -21,8 +21,9 @@ from seaway.exceptions import LayerError, LayerUnavailable
 from seaway.layers.base import History, Position
 from seaway.layers.nats import events, headers
 from seaway.layers.nats.answers import Conflict, sequence_of
-from seaway.layers.nats.engine import Engine, Message, NoAnswer
+from seaway.layers.nats.engine import Engine
 from seaway.layers.nats.jetstream import Condition, JetStream, condition_values
+from seaway.layers.nats.requests import Message, NoAnswer
 from seaway.layers.nats.topics import Standing, Topic, Topics
 
 logger = logging.getLogger("seaway.layers")
@@ -142,7 +143,9 @@ class Publisher:
             engine.spawn(self._insist(line, letter))
             return
         header = letter.header(standing)
-        answer = engine.send_request(link, line.topic.subject, letter.body, header, letter.deadline)
+        answer = engine.requests.send(
+            link, line.topic.subject, letter.body, header, letter.deadline
+        )
         answer.add_done_callback(lambda done: self._answered(line, letter, standing, done))
 
     def _compose(self, line: _Line) -> _Letter | None:

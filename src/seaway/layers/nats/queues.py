@@ -123,13 +123,13 @@ class NatsQueues(NatsSending):
         except Conflict as conflict:
             blocked = conflict.last
             if not blocked:
-                follower.ledger.forget(entry.id, self._engine.now())
+                follower.ledger.forget(entry.id, self._engine.clock.now())
             return None
         finally:
             reading.cancel()
-            follower.ledger.chosen(entry, self._engine.now(), blocked=blocked)
+            follower.ledger.chosen(entry, self._engine.clock.now(), blocked=blocked)
         if stored is None:
-            follower.ledger.forget(entry.id, self._engine.now())
+            follower.ledger.forget(entry.id, self._engine.clock.now())
             return None
         return Delivery(follower.channel, entry.id, stored.data, record.attempts, record.receipt)
 
@@ -178,7 +178,7 @@ class NatsQueues(NatsSending):
         """Store the next record of a message, provided that this delivery still holds it."""
         async with self._following(delivery.channel) as follower:
             while True:
-                now = self._engine.now()
+                now = self._engine.clock.now()
                 entry = follower.ledger.entries.get(delivery.id)
                 if entry is None or entry.receipt != delivery.receipt or entry.state != "held":
                     # Another process's delivery may not have been heard of.

@@ -87,7 +87,7 @@ class Reader:
             return Page((), position)
         if position.offset - standing.size > since.offset:
             return Gap(position)
-        kept = _Kept(since, standing, self._engine.now(), min(limit, PAGE_EVENTS))
+        kept = _Kept(since, standing, self._engine.clock.now(), min(limit, PAGE_EVENTS))
         await self._collect(topic, kept, standing, since.offset + 1)
         return Page(kept.found, position) if kept.found else Gap(position)
 
@@ -100,7 +100,7 @@ class Reader:
             for stored in piece:
                 message = events.parse(stored.header, len(stored.data))
                 if message is None:
-                    self._engine.flaw(f"An event of {topic.name}")
+                    self._engine.flaws.add(f"An event of {topic.name}")
                     continue
                 topic.places.note(message.epoch, message.offset, stored.sequence)
                 kept.take(stored, message)

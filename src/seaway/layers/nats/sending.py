@@ -217,7 +217,7 @@ class NatsSending(Queues):
             mark=headers.STATE, again=Condition(0),
         )  # fmt: skip
         if condition is not None:
-            now = self._engine.now()
+            now = self._engine.clock.now()
             follower.ledger.note(id_, record, sequence, now, len(data), now)
             follower.stir()
         return sequence
@@ -241,6 +241,6 @@ class NatsSending(Queues):
         subject = self._subjects.message(follower.channel, entry.id)
         mark = values[headers.STATE] if record.receipt else b""
         sequence = await self._jetstream.store(subject, b"", values, Condition(last), mark=mark)
-        now = self._engine.now()
+        now = self._engine.clock.now()
         follower.ledger.note(entry.id, record, sequence, now, 0, now)
         follower.stir()

@@ -210,7 +210,7 @@ class Topics:
 
     async def _behind_corruption(self, topic: Topic, last: Stored) -> Standing:
         """The last message is not ours: the last that is says where the topic stands."""
-        self._engine.flaw(f"The stream of {topic.name}")
+        self._engine.flaws.add(f"The stream of {topic.name}")
         best = Standing(last.sequence, self.epochs.fresh(), 0)
         pieces = self._jetstream.through(self.stream, topic.subject, 1, last.sequence, 200)
         async for piece in pieces:

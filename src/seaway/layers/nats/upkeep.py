@@ -85,7 +85,7 @@ class NatsUpkeep(NatsQueues):
         check_channel(channel)
         async with self._following(channel) as follower:
             ledger = await follower.level()
-            ledger.tick(self._engine.now())
+            ledger.tick(self._engine.clock.now())
             count = ledger.count
             return QueueState(
                 waiting=count[Place.READY] + count[Place.LINED_UP],
@@ -125,7 +125,7 @@ class NatsUpkeep(NatsQueues):
 
     async def _dead(self, follower: Follower) -> list[Entry]:
         ledger = await follower.level()
-        ledger.tick(self._engine.now())
+        ledger.tick(self._engine.clock.now())
         return ledger.dead()
 
     async def _letter(self, entry: Entry) -> DeadLetter | None:

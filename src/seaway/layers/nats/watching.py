@@ -17,9 +17,10 @@ import logging
 from seaway.exceptions import LayerError, LayerUnavailable
 from seaway.layers.base import Position, PresenceChange, Publication, Receiver
 from seaway.layers.nats import events, headers
-from seaway.layers.nats.engine import Engine, Message, NoAnswer, NobodyThere
+from seaway.layers.nats.engine import Engine
 from seaway.layers.nats.epochs import Epochs
 from seaway.layers.nats.jetstream import JetStream
+from seaway.layers.nats.requests import Message, NoAnswer, NobodyThere
 from seaway.layers.nats.subjects import Subjects, name
 from seaway.layers.nats.topics import Standing, Topic, Topics
 

@@ -177,7 +177,7 @@ class RedisQueues(Queues):
                     await given_back.wait()
             raise
         if answer[2]:
-            self._engine.flaw(f"A message of {channel}", answer[2])
+            self._engine.flaws.add(f"A message of {channel}", answer[2])
         if answer[0] == b"closed":
             raise ChannelClosed(f"The channel {channel} is closed.")
         return answer
@@ -238,7 +238,7 @@ class RedisQueues(Queues):
     async def queue_state(self, channel: str) -> QueueState:
         waiting, delayed, held, dead, closed, corrupt = await self._run("state", channel)
         if corrupt:
-            self._engine.flaw(f"A message of {channel}", corrupt)
+            self._engine.flaws.add(f"A message of {channel}", corrupt)
         return QueueState(waiting, delayed, held, dead, bool(closed))
 
     async def purge(self, channel: str) -> int:
@@ -262,7 +262,7 @@ class RedisQueues(Queues):
         parts = (b"%d" % min(limit, 2**53), b"%d" % min(skip, 2**53), *ids)
         corrupt, *rows = await self._run("dead_letters", channel, *parts)
         if corrupt:
-            self._engine.flaw(f"A dead letter of {channel}", corrupt)
+            self._engine.flaws.add(f"A dead letter of {channel}", corrupt)
         return [
             DeadLetter(
                 id=rows[at].decode(),
