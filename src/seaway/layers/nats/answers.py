@@ -1,6 +1,6 @@
 """What JetStream answers: messages, and refusals in words.
 
-What lives here: answers as values and exceptions. What must not: asking (`jetstream`).
+What lives here: answers as values and exceptions. What must not: asking (`api`).
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class Epochs:
         """Look at the stream; whether the root has changed since the last check."""
         seen = self.seen
         last = await self._last()
-        for _ in range(LOOKS if self._jetstream.replicas > 1 else 0):
+        for _ in range(LOOKS if self._jetstream.api.replicas > 1 else 0):
             if last >= seen:
                 break
             # A server that stood still, or has just begun to lead, may not know where it stands.
@@ -83,7 +83,7 @@ class Epochs:
         return bool(before) and before != self.root
 
     async def _last(self) -> int:
-        info = await self._jetstream.info(self._stream)
+        info = await self._jetstream.api.info(self._stream)
         return int(info["state"]["last_seq"])
 
     async def refresh(self) -> None:
@@ -102,7 +102,7 @@ class Epochs:
         is, or with ``prove``, when it has turned out to be the present one."""
         deadline = self._engine.loop.time() + self._engine.timeout
         while True:
-            anchor = await self._jetstream.last(self._stream, self._subject, deadline)
+            anchor = await self._jetstream.archive.last(self._stream, self._subject, deadline)
             root = anchor.data.decode("ascii", "replace") if anchor is not None else ""
             at = anchor.sequence if anchor is not None else 0
             known = not root.isalnum() or root in self._roots
@@ -118,7 +118,7 @@ class Epochs:
                 at = await self._store(root, at, deadline)
             except Conflict:
                 # Another process was faster, or the answer was an old one.
-                await self._jetstream.pause(deadline, NoAnswer("a server is behind"))
+                await self._jetstream.api.pause(deadline, NoAnswer("a server is behind"))
                 continue
             if self.root:
                 logger.error(

@@ -119,7 +119,9 @@ class Follower:
             "flow_control": True,
         }
         api = f"CONSUMER.CREATE.{self._stream}.{name}.{self._subject}"
-        answer = await self._jetstream.request(api, {"stream_name": self._stream, "config": config})
+        answer = await self._jetstream.api.request(
+            api, {"stream_name": self._stream, "config": config}
+        )
         self._beat = engine.loop.time()
         if not answer.get("num_pending") and not self._delivered:
             self._whole()
@@ -128,7 +130,7 @@ class Follower:
         if self._sid:
             self._engine.unsubscribe(self._sid)
             self._engine.say(
-                f"{self._jetstream.api}CONSUMER.DELETE.{self._stream}.{self._name}", b""
+                f"{self._jetstream.api.prefix}CONSUMER.DELETE.{self._stream}.{self._name}", b""
             )
             self._sid = 0
 

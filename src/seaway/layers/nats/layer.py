@@ -83,7 +83,7 @@ class NatsLayer(NatsStreams, NatsPresence, NatsUpkeep):
         await engine.start()
         try:
             self._size_up()
-            await self._jetstream.make_streams()
+            await self._jetstream.api.make_streams()
             await self._epochs.check()
             await self._lives.begin()
         except BaseException:
@@ -111,7 +111,7 @@ class NatsLayer(NatsStreams, NatsPresence, NatsUpkeep):
     async def _restore(self) -> None:
         """There is a new connection, to a server that may have lost or missed anything."""
         self._size_up()
-        await self._jetstream.make_streams()
+        await self._jetstream.api.make_streams()
         if await self._epochs.check():
             logger.warning("a new epoch has begun for all topics")
         self._topics.forget_standings()
@@ -150,7 +150,7 @@ class NatsLayer(NatsStreams, NatsPresence, NatsUpkeep):
             )
         self.max_data = fits
         self._publisher.max_bytes = self.max_data
-        self._jetstream.streams = self._configurations(info)
+        self._jetstream.api.streams = self._configurations(info)
 
     def _configurations(self, info: dict[str, Any]) -> list[dict[str, Any]]:
         options, names, subjects = self.address.options, self._streams, self._subjects

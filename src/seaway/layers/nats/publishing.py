@@ -224,12 +224,12 @@ class Publisher:
                 ):
                     return
                 letter.doubt = None
-                self._jetstream.check_time(deadline, LayerError("others were always faster"))
+                self._jetstream.api.check_time(deadline, LayerError("others were always faster"))
             except NoAnswer as error:
                 letter.doubt = standing
-                self._jetstream.check_time(deadline, error)
-            except self._jetstream.PASSING as error:
-                await self._jetstream.pause(deadline, error)
+                self._jetstream.api.check_time(deadline, error)
+            except self._jetstream.api.PASSING as error:
+                await self._jetstream.api.pause(deadline, error)
             else:
                 self._stored(line, letter, standing.epoch, standing.offset + 1, sequence)
                 return
@@ -243,7 +243,7 @@ class Publisher:
         doubt = letter.doubt
         assert doubt is not None  # noqa: S101  the caller has looked
         standing = await self._topics.look(line.topic, deadline, least=last)
-        pieces = self._jetstream.through(
+        pieces = self._jetstream.archive.through(
             self._topics.stream, line.topic.subject, doubt.sequence + 1, standing.sequence, 100
         )
         async for piece in pieces:

@@ -116,7 +116,9 @@ class NatsQueues(NatsSending):
         :param last: as of the moment at which the message was seen to be nobody's.
         """
         blocked = 0
-        reading = asyncio.ensure_future(self._jetstream.get(self._streams.queues, entry.body))
+        reading = asyncio.ensure_future(
+            self._jetstream.archive.get(self._streams.queues, entry.body)
+        )
         try:
             await self._record(follower, entry, record, last)
             stored = await reading
@@ -203,7 +205,7 @@ class NatsQueues(NatsSending):
     async def _look(self, follower: Follower, delivery: Delivery) -> Entry | None:
         """A delivery that the ledger does not show; None: it does not hold the message."""
         subject = self._subjects.message(follower.channel, delivery.id)
-        stored = await self._jetstream.last(self._streams.queues, subject)
+        stored = await self._jetstream.archive.last(self._streams.queues, subject)
         record = decode(headers.value(stored.header, headers.STATE)) if stored else None
         if stored is None or record is None:
             return None

@@ -93,7 +93,7 @@ class Reader:
 
     async def _collect(self, topic: Topic, kept: _Kept, standing: Standing, first: int) -> None:
         start = await self._start(topic, standing, first)
-        pieces = self._jetstream.through(
+        pieces = self._jetstream.archive.through(
             self._topics.stream, topic.subject, start, standing.sequence, TOGETHER, PAGE_BYTES
         )
         async for piece in pieces:
@@ -117,7 +117,9 @@ class Reader:
         low, high = 1, standing.sequence
         while low < high:
             middle = (low + high) // 2
-            batch = await self._jetstream.batch(self._topics.stream, topic.subject, middle, 1)
+            batch = await self._jetstream.archive.batch(
+                self._topics.stream, topic.subject, middle, 1
+            )
             if not batch.messages:
                 high = middle
                 continue

@@ -190,7 +190,7 @@ class NatsSending(Queues):
                 # Not for those who only ask: on a busy channel, they would keep it from sending.
                 if (
                     id_ in ledger.entries
-                    or await self._jetstream.last(self._streams.queues, subject) is not None
+                    or await self._jetstream.archive.last(self._streams.queues, subject) is not None
                 ):
                     return True
                 looked = changed

@@ -68,7 +68,7 @@ class NatsUpkeep(NatsQueues):
         prefix = len(self._subjects.root) + 3
         found: set[str] = set()
         for kind in ("i.*", "c"):
-            subjects = await self._jetstream.subjects(
+            subjects = await self._jetstream.archive.subjects(
                 self._streams.queues, f"{self._subjects.root}.q.*.{kind}"
             )
             found.update(name(subject[prefix:].split(".", 1)[0]) for subject in subjects)
@@ -129,7 +129,7 @@ class NatsUpkeep(NatsQueues):
         return ledger.dead()
 
     async def _letter(self, entry: Entry) -> DeadLetter | None:
-        stored = await self._jetstream.get(self._streams.queues, entry.body)
+        stored = await self._jetstream.archive.get(self._streams.queues, entry.body)
         if stored is None:
             return None
         reason = entry.reason if entry.state == "dead" else LEASE_RAN_OUT

@@ -200,7 +200,9 @@ class Watches:
     async def _check_one(self, watch: Watch) -> None:
         topic = watch.topic
         before = watch.told_at
-        batch = await self._jetstream.batch(self._topics.stream, topic.subject, before + 1, 1)
+        batch = await self._jetstream.archive.batch(
+            self._topics.stream, topic.subject, before + 1, 1
+        )
         if not batch.messages or not watch.steady:
             return
         # It may be on its way at this moment: what comes after the answer was not lost.
