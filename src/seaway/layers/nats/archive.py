@@ -3,11 +3,11 @@
 What lives here: `Archive`, which gets messages by subject and sequence.
 What must not: storing them (`jetstream`), or what they mean.
 
-NATS promises neither that one reads what one has written nor that what was read is not older
-than what was read before (its ADR-53 and ADR-56): a direct get is answered by any server that
-has a copy, however far behind, and of those that were asked as leader, one that stood still
-believes itself to be one until it hears of its successor. Only storing asks a majority. So
-whoever knows better than an answer has to ask again.
+NATS promises neither that one reads what one has written nor that what was read is not older than
+what was read before (its ADR-53 and ADR-56): a direct get is answered by any server that has a
+copy, however far behind, and of those that were asked as leader, one that stood still believes
+itself to be one until it hears of its successor. Only storing asks a majority. So whoever knows
+better than an answer has to ask again.
 """
 
 from __future__ import annotations
