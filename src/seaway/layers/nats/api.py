@@ -57,7 +57,7 @@ class Api:
             except (NobodyThere, Passing) as error:
                 await self.pause(deadline, error)
 
-    # Patience -------------------------------------------------------------------------------------
+    # Patience ------------------------------------------------------------------------------------
 
     #: What `pause` waits for to pass.
     PASSING: ClassVar[tuple[type[Exception], ...]] = (NobodyThere, Passing)
