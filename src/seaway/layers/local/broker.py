@@ -146,7 +146,7 @@ class Broker:
         # After a stop of this process itself (SIGSTOP, a starved machine), signs of life may be
         # waiting in the sockets: read them before anybody's lease is judged.
         if now <= self._next_sweep + SWEEP_EVERY:
-            self.announce_all(self.store.expire().items())
+            self.announce_all(self.store.presence.expire().items())
         self.store.sweep()
         self.desk.store.sweep()
         self.clients.sweep()

@@ -203,23 +203,23 @@ class Session(asyncio.Protocol):
             self.answer(wire.Events(request.id, epoch, offset, request.offset + 1, events))
 
     def _enter(self, request: wire.Enter) -> None:
-        change = self._store.enter(self, request.topic, request.members, request.people)
+        change = self._store.presence.enter(self, request.topic, request.members, request.people)
         self._broker.announce(request.topic, change)
         self.answer(wire.Done(request.id))
 
     def _leave(self, request: wire.Leave) -> None:
-        change = self._store.leave(self, request.topic, request.member)
+        change = self._store.presence.leave(self, request.topic, request.member)
         self._broker.announce(request.topic, change)
         self.answer(wire.Done(request.id))
 
     def _members(self, request: wire.Members) -> None:
-        self.answer(wire.Present(request.id, self._store.members(request.topic)))
+        self.answer(wire.Present(request.id, self._store.presence.members(request.topic)))
 
     def _renew(self, request: wire.Renew) -> None:
-        self.answer(wire.Renewed(request.id, self._store.renew(self)))
+        self.answer(wire.Renewed(request.id, self._store.presence.renew(self)))
 
     def _headcount(self, request: wire.Headcount) -> None:
-        count = self._store.headcount(request.topic)
+        count = self._store.presence.headcount(request.topic)
         self.answer(wire.Heads(request.id, count.members, count.people))
 
     def _bye(self, request: wire.Bye) -> None:
