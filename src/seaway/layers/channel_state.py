@@ -13,11 +13,10 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable
 
-from seaway.layers.queue_message import Journal, Message, Place
+from seaway.layers.queue_message import LEASE_RAN_OUT, Journal, Message, Place
 
 #: Entries of a heap that may be stale before it is made anew, beside as many as count.
 SLACK = 64
-LEASE_RAN_OUT = "its lease ran out"
 
 
 #: (when or which number, the message's number, the message): numbers make entries comparable.

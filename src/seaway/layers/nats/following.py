@@ -17,8 +17,9 @@ from collections.abc import Callable
 from seaway.exceptions import LayerError, LayerUnavailable
 from seaway.layers.nats import headers, records
 from seaway.layers.nats.engine import Engine
+from seaway.layers.nats.entry import Entry, Place
 from seaway.layers.nats.jetstream import JetStream
-from seaway.layers.nats.ledger import Entry, Ledger, Place
+from seaway.layers.nats.ledger import Ledger
 from seaway.layers.nats.requests import Message
 from seaway.layers.nats.subjects import Subjects
 from seaway.layers.nats.waiting import Line

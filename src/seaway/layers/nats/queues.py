@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from seaway.exceptions import ChannelClosed
 from seaway.layers.nats import headers
 from seaway.layers.nats.answers import Conflict
+from seaway.layers.nats.entry import Entry
 from seaway.layers.nats.following import Follower
-from seaway.layers.nats.ledger import Entry
 from seaway.layers.nats.records import Record, decode
 from seaway.layers.nats.sending import BACKSTOP_SECONDS, NatsSending
 from seaway.layers.queue_checks import (

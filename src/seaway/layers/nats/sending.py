@@ -13,9 +13,9 @@ from seaway.exceptions import ChannelClosed, ChannelFull
 from seaway.layers.nats import headers
 from seaway.layers.nats.answers import Conflict
 from seaway.layers.nats.engine import Engine
+from seaway.layers.nats.entry import Entry
 from seaway.layers.nats.following import Follower
 from seaway.layers.nats.jetstream import Condition, JetStream
-from seaway.layers.nats.ledger import Entry
 from seaway.layers.nats.lives import Lives
 from seaway.layers.nats.records import ONCE, Record, encode, new_id
 from seaway.layers.nats.subjects import Streams, Subjects

@@ -14,12 +14,13 @@ from typing import Literal
 from seaway.exceptions import LayerError
 from seaway.layers.nats import headers
 from seaway.layers.nats.answers import Conflict
+from seaway.layers.nats.entry import Entry, Place
 from seaway.layers.nats.following import Follower
-from seaway.layers.nats.ledger import LEASE_RAN_OUT, Entry, Place
 from seaway.layers.nats.queues import NatsQueues
 from seaway.layers.nats.records import Record, encode
 from seaway.layers.nats.subjects import name
 from seaway.layers.queue_checks import check_channel, check_letters
+from seaway.layers.queue_message import LEASE_RAN_OUT
 from seaway.layers.queues import DeadLetter, QueueState
 
 logger = logging.getLogger("seaway.layers")
