@@ -23,7 +23,7 @@ from typing import Any
 from seaway.exceptions import LayerUnavailable
 from seaway.layers.base import PresenceChange
 from seaway.layers.desk import Desk
-from seaway.layers.local import wire
+from seaway.layers.local import frames, wire
 from seaway.layers.local.clients import Clients
 from seaway.layers.local.database import Database
 from seaway.layers.local.gate import Gate
@@ -95,7 +95,7 @@ class Broker:
             return
         watchers = self.store.watchers(topic)
         if watchers:
-            frame = wire.frame(wire.Changed(topic, change.entered, change.left))
+            frame = frames.frame(wire.Changed(topic, change.entered, change.left))
             for session in watchers:
                 session.push(frame)
 
