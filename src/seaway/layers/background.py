@@ -1,6 +1,7 @@
 """Work in the background, which ends with whoever began it.
 
-What lives here: `Background`, the tasks of one owner. What must not: what they do, or when.
+What lives here: `Background`, the tasks of one owner, and which loop runs here at all.
+What must not: what they do, or when.
 """
 
 from __future__ import annotations
@@ -55,3 +56,11 @@ class Background:
                 task.cancel()
             # Again, should one have taken it for its own time-out.
             _, tasks = await asyncio.wait(tasks, timeout=1.0)
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """The loop that runs on this thread, if one does."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

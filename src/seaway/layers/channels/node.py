@@ -15,11 +15,10 @@ from collections.abc import Callable
 from typing import Any
 
 from seaway.exceptions import LayerError, LayerUnavailable
-from seaway.layers.background import Background
+from seaway.layers.background import Background, running_loop
 from seaway.layers.channels.feed import HISTORY
 from seaway.layers.channels.group import Group
 from seaway.layers.channels.groups import Groups, insist
-from seaway.layers.channels.inbox import running_loop
 from seaway.layers.channels.inboxes import Inboxes
 from seaway.layers.channels.local import Tally
 from seaway.layers.channels.messages import encode_message
