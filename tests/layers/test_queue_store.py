@@ -24,9 +24,10 @@ from hypothesis.stateful import (
 )
 
 from seaway.exceptions import ChannelClosed, ChannelFull
+from seaway.layers.dead_letters import DEAD_LETTERS
 from seaway.layers.local.database import Database
 from seaway.layers.local.journal import Journal
-from seaway.layers.queue_store import DEAD_LETTERS, QueueStore
+from seaway.layers.queue_store import QueueStore
 from seaway.layers.queues import ONCE_SECONDS, QueueState
 from seaway.layers.store import Store
 

@@ -13,6 +13,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable
 
+from seaway.layers.dead_letters import DeadLetters
 from seaway.layers.queue_message import LEASE_RAN_OUT, Journal, Message, Place
 
 #: Entries of a heap that may be stale before it is made anew, beside as many as count.
@@ -37,7 +38,7 @@ class ChannelState:
         self.count = dict.fromkeys(Place, 0)
         self.messages: dict[str, Message] = {}
         self.held: dict[str, Message] = {}
-        self.dead: OrderedDict[str, Message] = OrderedDict()
+        self.dead = DeadLetters(name, journal)
         #: once → (to be remembered until, id of the message)
         self.once: OrderedDict[str, tuple[float, str]] = OrderedDict()
         self._journal = journal
@@ -66,7 +67,7 @@ class ChannelState:
     def restore(self, message: Message, now: float) -> None:
         """Put back one that was written down; to be called in the order of their numbers."""
         if message.reason:
-            self.dead[message.id] = message
+            self.dead.add(message)
             return
         receipt = message.receipt
         self.messages[message.id] = message
@@ -122,7 +123,7 @@ class ChannelState:
         self._take_out(message, now)
         message.reason = reason
         message.died_at = self._wall()
-        self.dead[message.id] = message
+        self.dead.add(message)
         self._journal.message_changed(self.name, message)
 
     def purge(self) -> int:
