@@ -20,7 +20,7 @@ from typing import Any
 from seaway.exceptions import ConfigurationError, LayerError, LayerUnavailable
 from seaway.layers.background import Background
 from seaway.layers.flaws import Flaws
-from seaway.layers.nats.address import Address, Endpoint, endpoint
+from seaway.layers.nats.address import Address, endpoint
 from seaway.layers.nats.clock import Clock
 from seaway.layers.nats.dial import Unreachable, dial
 from seaway.layers.nats.link import Link
@@ -171,7 +171,7 @@ class Engine:
         for text in info.get("connect_urls") or ():
             found = endpoint(str(text))
             if found is not None and found not in known:
-                self._endpoints.append(Endpoint(*found))
+                self._endpoints.append(found)
         if info.get("ldm") and link is self._link:
             link.hang_up("the server is about to stop")
 

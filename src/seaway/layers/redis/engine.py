@@ -14,10 +14,11 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from seaway.exceptions import LayerError, LayerUnavailable
+from seaway.layers.address import Endpoint
 from seaway.layers.background import Background
 from seaway.layers.flaws import Flaws
 from seaway.layers.redis import keys
-from seaway.layers.redis.address import Address, Endpoint
+from seaway.layers.redis.address import Address
 from seaway.layers.redis.dial import Dialer, Unreachable
 from seaway.layers.redis.link import failed, pack
 from seaway.layers.redis.news import News
