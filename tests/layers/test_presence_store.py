@@ -4,14 +4,7 @@ import pytest
 
 from seaway.layers.base import PresenceChange
 from seaway.layers.presence_store import PresenceStore
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.layers.clock import Clock
 
 
 @pytest.fixture

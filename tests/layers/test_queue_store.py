@@ -30,16 +30,9 @@ from seaway.layers.local.journal import Journal
 from seaway.layers.queue_store import QueueStore
 from seaway.layers.queues import ONCE_SECONDS, QueueState
 from seaway.layers.store import Store
+from tests.layers.clock import Clock
 
 CHANNEL = "c"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @dataclass

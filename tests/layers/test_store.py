@@ -10,17 +10,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from seaway.layers.base import Gap, History, Page, Position, PresenceChange
 from seaway.layers.store import PAGE_BYTES, PAGE_EVENTS, SWEEP_STREAMS, Store
 from seaway.layers.stored_stream import IDLE_SECONDS
+from tests.layers.clock import Clock
 
 KEPT = History(size=10, seconds=60)
 LONG = IDLE_SECONDS + 1
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -16,14 +16,7 @@ from seaway.layers.local.journal import Journal
 from seaway.layers.queue_store import QueueStore
 from seaway.layers.store import Store
 from seaway.layers.stored_stream import IDLE_SECONDS
-
-
-class Clock:
-    def __init__(self, now: float = 1000.0) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
+from tests.layers.clock import Clock
 
 
 class Broker:
