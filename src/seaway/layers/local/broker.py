@@ -22,7 +22,6 @@ from typing import Any
 
 from seaway.exceptions import LayerUnavailable
 from seaway.layers.base import PresenceChange
-from seaway.layers.desk import Desk
 from seaway.layers.local import frames, wire
 from seaway.layers.local.clients import Clients
 from seaway.layers.local.database import Database
@@ -31,8 +30,9 @@ from seaway.layers.local.journal import Journal
 from seaway.layers.local.place import Durable
 from seaway.layers.local.seat import Seat
 from seaway.layers.local.session import Session
-from seaway.layers.queue_store import QueueStore
-from seaway.layers.store import Store
+from seaway.layers.memory.desk import Desk
+from seaway.layers.memory.queue_store import QueueStore
+from seaway.layers.memory.store import Store
 
 logger = logging.getLogger("seaway.broker")
 

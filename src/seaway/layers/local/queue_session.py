@@ -1,7 +1,7 @@
 """What a connected process asks about channels, and how it is answered.
 
 What lives here: one function for each message of `queue_wire`; `HANDLERS` joins them.
-What must not: the state of channels (`seaway.layers.queue_store`), or who waits (`desk`).
+What must not: the state of channels (`seaway.layers.memory.queue_store`), or who waits (`desk`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """One process that is connected to the broker: its requests, and what is written to it.
 
 What lives here: `Session`, the server side of `wire`.
-What must not: state of topics (`seaway.layers.store`), the other sessions (`broker`), or what is
-asked about channels (`queue_session`).
+What must not: state of topics (`seaway.layers.memory.store`), the other sessions (`broker`), or
+what is asked about channels (`queue_session`).
 """
 
 from __future__ import annotations

@@ -20,8 +20,7 @@ from seaway.layers.nats.queues import NatsQueues
 from seaway.layers.nats.records import Record, encode
 from seaway.layers.nats.subjects import name
 from seaway.layers.queue_checks import check_channel, check_letters
-from seaway.layers.queue_message import LEASE_RAN_OUT
-from seaway.layers.queues import DeadLetter, QueueState
+from seaway.layers.queues import LEASE_RAN_OUT, DeadLetter, QueueState
 
 logger = logging.getLogger("seaway.layers")
 

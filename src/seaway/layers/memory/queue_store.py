@@ -16,8 +16,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from seaway.exceptions import ChannelClosed, ChannelFull
-from seaway.layers.channel_state import ChannelState
-from seaway.layers.queue_message import Journal, Message, NoJournal, Place
+from seaway.layers.memory.channel_state import ChannelState
+from seaway.layers.memory.queue_message import Journal, Message, NoJournal, Place
 from seaway.layers.queues import ONCE_SECONDS, DeadLetter, Delivery, QueueState
 
 #: Bytes of data after which `QueueStore.receive` gives no further message.

@@ -3,7 +3,7 @@
 import pytest
 
 from seaway.layers.base import PresenceChange
-from seaway.layers.presence_store import PresenceStore
+from seaway.layers.memory.presence_store import PresenceStore
 from tests.layers.clock import Clock
 
 

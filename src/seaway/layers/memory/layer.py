@@ -25,10 +25,10 @@ from seaway.layers.base import (
     check_once,
     check_size,
 )
-from seaway.layers.desk import Desk
-from seaway.layers.memory_queues import MemoryQueues
-from seaway.layers.queue_store import QueueStore
-from seaway.layers.store import Store
+from seaway.layers.memory.desk import Desk
+from seaway.layers.memory.queue_store import QueueStore
+from seaway.layers.memory.queues import MemoryQueues
+from seaway.layers.memory.store import Store
 
 logger = logging.getLogger("seaway.layers")
 

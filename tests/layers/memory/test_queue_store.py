@@ -24,12 +24,12 @@ from hypothesis.stateful import (
 )
 
 from seaway.exceptions import ChannelClosed, ChannelFull
-from seaway.layers.dead_letters import DEAD_LETTERS
 from seaway.layers.local.database import Database
 from seaway.layers.local.journal import Journal
-from seaway.layers.queue_store import QueueStore
+from seaway.layers.memory.dead_letters import DEAD_LETTERS
+from seaway.layers.memory.queue_store import QueueStore
+from seaway.layers.memory.store import Store
 from seaway.layers.queues import ONCE_SECONDS, QueueState
-from seaway.layers.store import Store
 from tests.layers.clock import Clock
 
 CHANNEL = "c"

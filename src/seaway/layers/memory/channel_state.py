@@ -13,8 +13,9 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable
 
-from seaway.layers.dead_letters import DeadLetters
-from seaway.layers.queue_message import LEASE_RAN_OUT, Journal, Message, Place
+from seaway.layers.memory.dead_letters import DeadLetters
+from seaway.layers.memory.queue_message import Journal, Message, Place
+from seaway.layers.queues import LEASE_RAN_OUT
 
 #: Entries of a heap that may be stale before it is made anew, beside as many as count.
 SLACK = 64

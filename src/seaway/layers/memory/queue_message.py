@@ -10,9 +10,6 @@ import enum
 import math
 from typing import Protocol
 
-#: Why a message died that was not acknowledged, after its last try.
-LEASE_RAN_OUT = "its lease ran out"
-
 
 class Place(enum.Enum):
     """Where a message is."""

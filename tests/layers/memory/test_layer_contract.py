@@ -6,10 +6,10 @@ import logging
 import pytest
 
 from seaway.layers.base import PresenceChange, Publication
-from seaway.layers.desk import Desk
-from seaway.layers.memory import MemoryLayer
-from seaway.layers.queue_store import QueueStore
-from seaway.layers.store import Store
+from seaway.layers.memory.desk import Desk
+from seaway.layers.memory.layer import MemoryLayer
+from seaway.layers.memory.queue_store import QueueStore
+from seaway.layers.memory.store import Store
 from seaway.testing.layer_contract import TOPIC, LayerContract, Process, Recorder, started
 from tests.layers.clock import Clock
 

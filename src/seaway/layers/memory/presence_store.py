@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from seaway.layers.base import Headcount, PresenceChange
-from seaway.layers.roll import Roll
+from seaway.layers.memory.roll import Roll
 
 #: Who owns members: one per process that uses the store.
 P = TypeVar("P", bound=Hashable)

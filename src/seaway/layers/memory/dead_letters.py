@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
-from seaway.layers.queue_message import Journal, Message
+from seaway.layers.memory.queue_message import Journal, Message
 from seaway.layers.queues import DeadLetter
 
 logger = logging.getLogger("seaway.layers")

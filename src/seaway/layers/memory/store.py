@@ -34,8 +34,8 @@ from seaway.layers.base import (
     PresenceChange,
     Publication,
 )
-from seaway.layers.presence_store import PresenceStore
-from seaway.layers.stored_stream import (
+from seaway.layers.memory.presence_store import PresenceStore
+from seaway.layers.memory.stored_stream import (
     NO_HISTORY,
     NoStreamJournal,
     StoredStream,

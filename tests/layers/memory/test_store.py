@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from seaway.layers.base import Gap, History, Page, Position, PresenceChange
-from seaway.layers.store import PAGE_BYTES, PAGE_EVENTS, SWEEP_STREAMS, Store
-from seaway.layers.stored_stream import IDLE_SECONDS
+from seaway.layers.memory.store import PAGE_BYTES, PAGE_EVENTS, SWEEP_STREAMS, Store
+from seaway.layers.memory.stored_stream import IDLE_SECONDS
 from tests.layers.clock import Clock
 
 KEPT = History(size=10, seconds=60)
