@@ -22,8 +22,7 @@ from typing import Any
 
 from seaway.exceptions import LayerUnavailable
 from seaway.layers.base import PresenceChange
-from seaway.layers.desk import Desk
-from seaway.layers.local import wire
+from seaway.layers.local import frames, wire
 from seaway.layers.local.clients import Clients
 from seaway.layers.local.database import Database
 from seaway.layers.local.gate import Gate
@@ -31,8 +30,9 @@ from seaway.layers.local.journal import Journal
 from seaway.layers.local.place import Durable
 from seaway.layers.local.seat import Seat
 from seaway.layers.local.session import Session
-from seaway.layers.queue_store import QueueStore
-from seaway.layers.store import Store
+from seaway.layers.memory.desk import Desk
+from seaway.layers.memory.queue_store import QueueStore
+from seaway.layers.memory.store import Store
 
 logger = logging.getLogger("seaway.broker")
 
@@ -95,7 +95,7 @@ class Broker:
             return
         watchers = self.store.watchers(topic)
         if watchers:
-            frame = wire.frame(wire.Changed(topic, change.entered, change.left))
+            frame = frames.frame(wire.Changed(topic, change.entered, change.left))
             for session in watchers:
                 session.push(frame)
 
@@ -146,7 +146,7 @@ class Broker:
         # After a stop of this process itself (SIGSTOP, a starved machine), signs of life may be
         # waiting in the sockets: read them before anybody's lease is judged.
         if now <= self._next_sweep + SWEEP_EVERY:
-            self.announce_all(self.store.expire().items())
+            self.announce_all(self.store.presence.expire().items())
         self.store.sweep()
         self.desk.store.sweep()
         self.clients.sweep()
