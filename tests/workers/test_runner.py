@@ -15,7 +15,7 @@ import pytest
 from seaway import Backoff, GiveUp, channel
 from seaway.channels.handlers import handlers
 from seaway.conf import layer_home
-from seaway.exceptions import TimeLimitExceeded
+from seaway.exceptions import ConfigurationError, TimeLimitExceeded
 from seaway.layers.queues import DeadLetter, QueueState
 from seaway.workers.runner import Runner
 from tests.waiting import until
@@ -237,6 +237,62 @@ async def test_what_is_abandoned_goes_back() -> None:
         await until(lambda: runner.failed == 1)
         found = await state()
         assert (found.waiting, found.held) == (1, 0)
+
+
+async def test_an_annotation_that_cannot_be_used_starts_no_worker() -> None:
+    @channel("work").handler()
+    async def work(value: Missing) -> None:  # type: ignore[name-defined]  # noqa: F821  # that is it
+        raise AssertionError
+
+    handler = handlers.get("work")
+    assert handler is not None
+    await layer_home().adopt()
+    try:
+        with pytest.raises(ConfigurationError, match=r"its annotation cannot be used: name 'Miss"):
+            Runner(layer_home().layer, handler)
+    finally:
+        await layer_home().release()
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError()])
+@pytest.mark.parametrize("asynchronous", [True, False])
+async def test_what_a_handler_raises_to_end_something_is_an_error_like_others(
+    error: BaseException, asynchronous: bool
+) -> None:
+    async def awork(value: int) -> None:
+        raise error
+
+    def work(value: int) -> None:
+        raise error
+
+    channel("work", tries=1).handler()(awork if asynchronous else work)
+    async with working() as runner:
+        await channel("work").send(1)
+        await until(lambda: runner.failed == 1)
+        [letter] = await dead()
+    assert letter.reason.startswith("RuntimeError: ")
+
+
+async def test_what_was_lost_before_it_was_begun_is_left_to_others() -> None:
+    """As when the process is stopped between taking a message and its handler."""
+    seen: list[int] = []
+
+    @channel("work", lease=0.1).handler()
+    async def work(value: int) -> None:
+        seen.append(value)
+
+    async with working() as runner:
+        runner.stop()
+        await channel("work").send(7)
+        layer = layer_home().layer
+        [first] = await layer.receive("work", lease=0.1, wait=20)
+        [second] = await layer.receive("work", lease=60, wait=20)
+        runner._hold(first, asked_at=-1000.0)
+        await until(lambda: not runner._held)
+        assert seen == []
+        runner._hold(second, asked_at=-1000.0)
+        await until(lambda: runner.handled == 1)
+    assert seen == [7]
 
 
 async def test_data_too_deep_to_be_read_is_dead_at_once() -> None:

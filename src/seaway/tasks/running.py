@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from seaway.channels.delivery import Delivery
 from seaway.conf import layer_home
-from seaway.exceptions import GiveUp, PayloadTooLarge, WorkerDied
+from seaway.exceptions import GiveUp, LayerError, PayloadTooLarge, WorkerDied
 from seaway.layers.base import Layer
 from seaway.pool import run_in_pool
 from seaway.pool.time_limit import run_limited, within
@@ -65,7 +65,10 @@ class Run:
             self.record.value = await self._call()
             self._check_value(layer)
         except asyncio.CancelledError:
-            await self._stopped(layer)
+            try:
+                await self._stopped(layer)
+            except LayerError as error:  # the process may have closed it: the message says it all
+                logger.warning("task %s: try %d was stopped; %s", *self._which, error)
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is becomes the task's result
             self.record.value = None

@@ -39,6 +39,8 @@ class Runner:
     """Works off one handler's messages, up to ``concurrency`` at a time.
 
     :param channels: where they come from, the preferred one first; the handler's own by default.
+    :raises ConfigurationError: the handler's annotation cannot be used. Found out at the first
+        message, it would cost each message its tries.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Runner:
         channels: Sequence[Channel] = (),
     ) -> None:
         self.handler = handler
+        self._decode = handler.decode
         self.concurrency = concurrency or handler.concurrency
         self.channels = channels or (handler.channel,)
         self.handled = 0
@@ -87,6 +90,16 @@ class Runner:
         """Stop what is still running; its messages are given back."""
         for task in self._held:
             task.cancel()
+
+    def say_what_is_left(self) -> None:
+        """In the log, what does not even end when it is stopped."""
+        for delivery in self._held.values():
+            logger.warning(
+                "%s cannot be stopped at message %s, waiting in C perhaps: it ends with the "
+                "process, and the message goes to another worker",
+                self.handler,
+                delivery.id,
+            )
 
     async def _take(self) -> None:
         free, asked_at = self.concurrency - len(self._held), clock()
@@ -150,7 +163,7 @@ class Runner:
     async def _handle(self, delivery: Delivery, asked_at: float) -> None:
         handler = self.handler
         try:
-            value = handler.decode(delivery.data)
+            value = self._decode(delivery.data)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             logger.error("%s cannot take message %s: %s", handler, delivery.id, error)
             await self._settle(delivery, dead=True, reason=f"It does not fit: {error}")

@@ -70,6 +70,8 @@ class Worker:
                 for runner in runners:
                     runner.abandon()
                 await asyncio.wait(late, timeout=GIVE_BACK)
+                for runner in runners:
+                    runner.say_what_is_left()
         finally:
             stopped.cancel()
         handled, failed = sum(one.handled for one in runners), sum(one.failed for one in runners)
