@@ -1,17 +1,18 @@
 """The broker as its clients' bytes see it."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from seaway.layers.local import frames, queue_wire, wire
-from seaway.layers.local.broker import main
+from seaway.layers.local.broker import Broker, main
 from seaway.layers.local.clients import ANSWERS
 from seaway.layers.local.launch import ensure_broker
-from seaway.layers.local.place import Place, find_place
-from seaway.layers.local.session import MAX_BUFFER
+from seaway.layers.local.place import Durable, Place, find_place
+from seaway.layers.local.session import MAX_BUFFER, Session
 from tests.layers.local.support import Raw
 
 
@@ -279,3 +280,20 @@ async def test_what_a_lost_client_waited_for_is_done_when_it_is_back(place: Plac
     assert isinstance(handed, queue_wire.Handed)
     assert [(parcel.data, parcel.attempt) for parcel in handed.parcels] == [(b"x", 1)]
     await again.close()
+
+
+async def test_who_comes_when_it_has_decided_to_quit_is_not_welcomed(tmp_path: Path) -> None:
+    decided = asyncio.Event()
+    broker = Broker(
+        linger=0, quit_=decided.set, reachable=lambda: True, journal=None, durable=Durable.NOT
+    )
+    loop = asyncio.get_running_loop()
+    path = tmp_path / "socket"
+    server = await loop.create_unix_server(lambda: Session(broker), path)
+    await decided.wait()
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(frames.frame(wire.Hello(wire.WIRE_VERSION, 10.0, "c" * 16)))
+    with contextlib.suppress(ConnectionResetError):
+        assert await reader.read(1) == b""
+    writer.close()
+    server.close()

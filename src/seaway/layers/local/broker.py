@@ -73,11 +73,15 @@ class Broker:
         #: Whether the end of this turn of the loop is awaited, and whether `pass_on` has written.
         self._turn = self._passed_on = False
         self._leaving: asyncio.TimerHandle | None = None
+        self._left = False
         self._next_sweep = 0.0
         self._wait_for_clients()
         self._sweep()
 
     def opened(self, session: Session) -> None:
+        if self._left:
+            session.abort()  # unwelcomed, so it knows that it has to ask somebody else
+            return
         self._sessions.add(session)
         if self._leaving is not None:
             self._leaving.cancel()
@@ -139,7 +143,13 @@ class Broker:
             session.write_out()
 
     def _wait_for_clients(self) -> None:
-        self._leaving = self._loop.call_later(self._linger, self._quit)
+        self._leaving = self._loop.call_later(self._linger, self._leave)
+
+    def _leave(self) -> None:
+        """Nobody has been here for long enough, and nobody comes any more: who was accepted in this
+        very turn would be welcomed only to lose a broker that it has begun to use."""
+        self._left = True
+        self._quit()
 
     def _sweep(self) -> None:
         now = self._loop.time()
