@@ -226,6 +226,31 @@ class QueueContract(Contract):
         assert await here.layer.nack(delivery)
         assert (await take_one(here.layer)).attempt == 2
 
+    async def test_what_was_put_back_unseen_is_dropped_in_its_time(self, start: Start) -> None:
+        [here] = await start(1)
+        await here.layer.send(CHANNEL, b"late", ttl=1.5)
+        assert await here.layer.release(await take_one(here.layer))
+        late = await take_one(here.layer)
+        await here.layer.send(CHANNEL, b"soon", ttl=1.5)
+        assert await here.layer.release(await take_one(here.layer))
+        await self.pass_time(1.6)
+        assert await here.layer.release(late)
+        assert list(await take(here.layer, wait=0.0)) == []
+        assert await here.layer.queue_state(CHANNEL) == QueueState()
+
+    async def test_for_ever_is_a_time_like_others(self, start: Start) -> None:
+        here, there = await start(2)
+        for seconds in (1e15, math.inf):
+            await here.layer.send(CHANNEL, b"later", delay=seconds)
+            await here.layer.send(CHANNEL, b"kept", ttl=seconds)
+            [kept] = await there.layer.receive(CHANNEL, lease=seconds, wait=PATIENCE)
+            assert kept.data == b"kept"
+            assert await here.layer.extend(kept, seconds)
+            assert await there.layer.nack(kept, delay=seconds)
+            assert await here.layer.queue_state(CHANNEL) == QueueState(delayed=2)
+            assert await there.layer.queue_state(CHANNEL) == QueueState(delayed=2)
+            assert await there.layer.purge(CHANNEL) == 2
+
     # Sizes ---------------------------------------------------------------------------------------
 
     async def test_a_message_over_the_limit_is_refused_and_not_sent(self, start: Start) -> None:

@@ -48,7 +48,14 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
 _decoder = msgspec.json.Decoder(Record)
 
 
+#: Seconds that count as for ever: JSON has no infinity.
+FOREVER = 1e9
+
+
 def encode(record: Record) -> bytes:
+    if max(record.seconds, record.ttl) > FOREVER:
+        seconds, ttl = min(record.seconds, FOREVER), min(record.ttl, FOREVER)
+        record = msgspec.structs.replace(record, seconds=seconds, ttl=ttl)
     return msgspec.json.encode(record)
 
 

@@ -136,8 +136,8 @@ class PostgresQueues(PostgresChannels):
             [letter.data for letter in letters],
             [min(letter.capacity, 2**62) for letter in letters],
             [letter.waits for letter in letters],
-            [letter.delay for letter in letters],
-            [letter.ttl for letter in letters],
+            [min(letter.delay, 1e9) for letter in letters],
+            [None if letter.ttl is None else min(letter.ttl, 1e9) for letter in letters],
             [letter.order for letter in letters],
             [letter.once for letter in letters],
         )

@@ -24,6 +24,13 @@ if what == 'uncounted' then
 end
 record[RECEIPT] = ''
 record[DUE] = delay > 0 and now + delay or 0
+if record[ATTEMPTS] == 0 and record[EXPIRES] > 0 then
+  if record[EXPIRES] <= now then
+    remove(id, record) -- as if nobody had had it, it was dropped meanwhile
+    return 1
+  end
+  redis.call('ZADD', EXPIRING, whole(record[EXPIRES]), id)
+end
 save(id, record)
 place(id, record)
 announce('r')

@@ -149,7 +149,7 @@ local function tidy()
   for _, id in ipairs(overdue(HELD)) do
     local record = load(id)
     if record and record[ATTEMPTS] >= record[TRIES] then
-      die(id, record, 'The lease ran out.')
+      die(id, record, 'its lease ran out')
     elseif record then
       redis.call('ZREM', HELD, id)
       make_ready(id, record)

@@ -50,7 +50,6 @@ while #taken < limit and size < ROOM do
       record[TRIES] = tries
       if record[EXPIRES] > 0 then
         redis.call('ZREM', EXPIRING, id)
-        record[EXPIRES] = 0
       end
       save(id, record)
       redis.call('ZADD', HELD, whole(now + lease), id)
