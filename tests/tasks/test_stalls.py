@@ -21,6 +21,7 @@ from seaway.tasks.purging import purge
 from seaway.tasks.records import Record, decode_record, find
 from seaway.tasks.running import Run
 from seaway.tasks.sources import our_backend
+from seaway.testing.contract_support import eventually
 from tests.tasks import tasks
 from tests.tasks.site import Site
 from tests.tasks.test_backend import backend, finished, told
@@ -139,6 +140,20 @@ async def test_a_try_that_was_followed_writes_and_tells_nothing() -> None:
         await second.end()
         assert await second.kept() == ("SUCCESSFUL", 2)
         assert [name for name, _ in await told(result)].count("finished") == 1
+
+
+@pytest.mark.usefixtures("adopted")
+async def test_a_try_whose_message_and_record_are_lost_is_the_last_word() -> None:
+    """As after the end of a broker that keeps nothing."""
+    with backend(RESULT_SECONDS=0.5):
+        await tasks.note.aenqueue("late")
+        first = await taken(LEASE)
+        await first.begin()
+        layer, task_id = first.layer, first.run.record.id
+        assert await layer.purge(CHANNEL) == 1
+        await eventually(lambda: find(layer, task_id), lambda found: found is None)
+        await first.end()
+        assert await first.kept() == ("SUCCESSFUL", 1)
 
 
 @pytest.mark.usefixtures("adopted")

@@ -164,6 +164,26 @@ async def test_a_synchronous_handler_over_its_time_is_stopped_in_its_thread() ->
     assert letter.reason.startswith("TimeLimitExceeded")
 
 
+async def test_a_synchronous_handler_that_catches_everything_is_stopped_again() -> None:
+    caught: list[Exception] = []
+
+    @channel("work", tries=1).handler(timeout=0.05)
+    def work(value: str) -> None:
+        while len(caught) < 2:
+            try:
+                while True:
+                    time.sleep(0.001)
+            except Exception as error:  # noqa: BLE001 - as such code does
+                caught.append(error)
+
+    async with working() as runner:
+        await channel("work").send("x")
+        await until(lambda: runner.failed == 1)
+        [letter] = await dead()
+    assert [type(error) for error in caught] == [TimeLimitExceeded] * 2
+    assert letter.reason == "TimeLimitExceeded: It ran longer than 0.05 s."
+
+
 async def test_no_more_run_at_a_time_than_were_asked_for() -> None:
     running = most = done = 0
 

@@ -74,21 +74,28 @@ class Limit:
 async def run_limited(func: Callable[..., T], *args: object, seconds: float | None = None) -> T:
     """`run_in_pool`, whose work is stopped when this is cancelled, or after ``seconds``.
 
-    They count from when a thread has begun with it, not while all threads are busy. Returns only
-    when the work has ended, so that what depends on it can be given to others.
+    They count from when a thread has begun with it, not while all threads are busy. Work that goes
+    on nevertheless, as it catches every exception, is stopped again after as many. Returns only
+    when it has ended, so that what depends on it can be given to others.
 
     :raises TimeLimitExceeded: it ran longer than ``seconds``, whatever it made of being stopped.
     """
     limit, loop = Limit(), asyncio.get_running_loop()
-    timers: list[asyncio.TimerHandle] = []
+    timer: asyncio.TimerHandle | None = None
 
-    def begin(seconds: float) -> None:
+    def watch(seconds: float) -> None:
+        nonlocal timer
         if not work.done():
-            timers.append(loop.call_later(seconds, limit.strike))
+            timer = loop.call_later(seconds, strike, seconds)
+
+    def strike(seconds: float) -> None:
+        if not work.done():
+            limit.strike()
+            watch(seconds)
 
     def job() -> T:
         if seconds is not None:
-            loop.call_soon_threadsafe(begin, seconds)
+            loop.call_soon_threadsafe(watch, seconds)
         try:
             return func(*args)
         except asyncio.CancelledError as error:
@@ -107,7 +114,7 @@ async def run_limited(func: Callable[..., T], *args: object, seconds: float | No
             raise _exceeded(seconds) from error
         raise
     finally:
-        for timer in timers:
+        if timer is not None:
             timer.cancel()
     if limit.struck:
         raise _exceeded(seconds)

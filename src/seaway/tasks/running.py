@@ -176,7 +176,9 @@ class Run:
         if await self.delivery.still_held():
             return True
         kept = await find(layer, self.record.id)
-        if kept is None or kept.status != "RUNNING" or kept.attempt != self.attempt:
+        if kept is None:
+            return True  # the engine has lost all there was, or results are kept for a short time
+        if kept.status != "RUNNING" or kept.attempt != self.attempt:
             logger.warning(
                 "what came of task %s in try %d is dropped: its lease ran out meanwhile, and "
                 "another worker has taken it up",
