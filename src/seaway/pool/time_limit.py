@@ -31,11 +31,12 @@ _raise_in.argtypes = (ctypes.c_ulong, ctypes.py_object)
 class Limit:
     """One call's limit: `run` in the thread, `strike` from any other one."""
 
-    __slots__ = ("_lock", "_over", "_thread", "struck")
+    __slots__ = ("_lock", "_over", "_thread", "_timer", "struck")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._thread: int | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._over = False
         self.struck = False
 
@@ -70,6 +71,21 @@ class Limit:
             if self._thread is not None:
                 _raise_in(self._thread, TimeLimitExceeded)
 
+    # On the event loop ---------------------------------------------------------------------------
+
+    def watch(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+        """Strike whenever so many have passed, until `unwatch`, or the end of the work."""
+        if not self._over:
+            self._timer = loop.call_later(seconds, self._time_out, loop, seconds)
+
+    def unwatch(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _time_out(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+        self.strike()
+        self.watch(loop, seconds)
+
 
 async def run_limited(func: Callable[..., T], *args: object, seconds: float | None = None) -> T:
     """`run_in_pool`, whose work is stopped when this is cancelled, or after ``seconds``.
@@ -81,21 +97,10 @@ async def run_limited(func: Callable[..., T], *args: object, seconds: float | No
     :raises TimeLimitExceeded: it ran longer than ``seconds``, whatever it made of being stopped.
     """
     limit, loop = Limit(), asyncio.get_running_loop()
-    timer: asyncio.TimerHandle | None = None
-
-    def watch(seconds: float) -> None:
-        nonlocal timer
-        if not work.done():
-            timer = loop.call_later(seconds, strike, seconds)
-
-    def strike(seconds: float) -> None:
-        if not work.done():
-            limit.strike()
-            watch(seconds)
 
     def job() -> T:
         if seconds is not None:
-            loop.call_soon_threadsafe(watch, seconds)
+            loop.call_soon_threadsafe(limit.watch, loop, seconds)
         try:
             return func(*args)
         except asyncio.CancelledError as error:
@@ -114,8 +119,7 @@ async def run_limited(func: Callable[..., T], *args: object, seconds: float | No
             raise _exceeded(seconds) from error
         raise
     finally:
-        if timer is not None:
-            timer.cancel()
+        limit.unwatch()
     if limit.struck:
         raise _exceeded(seconds)
     return result
