@@ -137,3 +137,12 @@ def no_task() -> None:
 @task
 def raise_surrogate() -> None:
     raise ValueError("bad \udcff")
+
+
+#: What `wait_for_it` waits for, by name.
+WAITED_FOR: dict[str, asyncio.Event] = {}
+
+
+@task
+async def wait_for_it(name: str) -> None:
+    await WAITED_FOR[name].wait()

@@ -66,6 +66,7 @@ class SeawayBackend(BaseTaskBackend):
         #: Deliveries of a task's message in which it is run.
         self.tries = self.retries + 1 + int(self.options.get("DEATHS", DEATHS))
         self.concurrency = int(self.options.get("CONCURRENCY", 4))
+        self.lease = float(self.options.get("LEASE", 30.0))
         timeout = self.options.get("TIMEOUT")
         self.timeout = None if timeout is None else float(timeout)
         self.on_commit = bool(self.options.get("ON_COMMIT", True))
@@ -202,7 +203,7 @@ class SeawayBackend(BaseTaskBackend):
     def _channels(self, queue: str) -> list[Channel]:
         return task_channels(
             queue,
-            lease=float(self.options.get("LEASE", 30.0)),
+            lease=self.lease,
             tries=self.tries + BURIALS,
             capacity=int(self.options.get("CAPACITY", 100_000)),
         )

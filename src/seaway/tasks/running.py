@@ -27,6 +27,7 @@ from seaway.tasks.framework import TaskContext, TaskResult, task_finished, task_
 from seaway.tasks.progress import Reporter, current
 from seaway.tasks.records import Record, find, keep
 from seaway.topics.encoding import encode_json
+from seaway.workers.patience import patiently
 
 if TYPE_CHECKING:
     from seaway.tasks.backend import SeawayBackend
@@ -144,8 +145,7 @@ class Run:
             await self._end(layer, "FAILED", error)
             return
         self.record.status = "READY"
-        if await self._may_write(layer):
-            await keep(layer, self.record, self.backend.result_seconds)
+        await self._write(layer)
         raise TaskFailed(f"{path} in {self.record.task}") from error
 
     async def _stopped(self, layer: Layer) -> None:
@@ -163,11 +163,21 @@ class Run:
         record = self.record
         record.status = status
         record.finished_at = datetime.now(UTC)
-        if not await self._may_write(layer):
-            return
-        await keep(layer, record, self.backend.result_seconds)
-        await self._reporter.tell(layer, "finished", {"status": status})
-        await run_in_pool(self._announce_end, error)
+        if await self._write(layer):
+            await run_in_pool(self._announce_end, error)
+
+    async def _write(self, layer: Layer) -> bool:
+        """Keep what came of this try, and tell it, if that is still ours to do."""
+
+        async def write() -> bool:
+            if not await self._may_write(layer):
+                return False
+            await keep(layer, self.record, self.backend.result_seconds)
+            if self.record.is_finished:
+                await self._reporter.tell(layer, "finished", {"status": self.record.status})
+            return True
+
+        return await patiently(write, self.backend.lease, f"task {self.record.id}")
 
     async def _may_write(self, layer: Layer) -> bool:
         """Whether what came of this try is what came of the task. If the message is not ours any

@@ -23,14 +23,13 @@ from seaway.layers.base import Layer
 from seaway.layers.queues import Delivery
 from seaway.pool import refresh_connections
 from seaway.pool.time_limit import run_limited, within
+from seaway.workers.patience import LAYER_AWAY, patiently
 from seaway.workers.taking import take
 
 logger = logging.getLogger("seaway.workers")
 
 #: Seconds that one request for messages waits at the layer.
 WAIT = 20.0
-#: Seconds between attempts while the layer cannot be reached.
-LAYER_AWAY = 1.0
 #: Messages among the oldest ones of a channel that a worker with full hands looks at.
 LOOK = 10
 
@@ -188,7 +187,9 @@ class Runner:
         else:
             self.handled += 1
             with self._told(delivery):
-                if not await self._layer.ack(delivery):
+                if not await patiently(
+                    lambda: self._layer.ack(delivery), self._lease, f"message {delivery.id}"
+                ):
                     logger.warning(
                         "message %s may be handled twice: its lease ran out", delivery.id
                     )
@@ -207,7 +208,11 @@ class Runner:
     ) -> None:
         self.failed += 1
         with self._told(delivery):
-            await self._layer.nack(delivery, delay=delay, dead=dead, reason=reason)
+            await patiently(
+                lambda: self._layer.nack(delivery, delay=delay, dead=dead, reason=reason),
+                self._lease,
+                f"message {delivery.id}",
+            )
 
     @contextlib.contextmanager
     def _told(self, delivery: Delivery) -> Iterator[None]:
