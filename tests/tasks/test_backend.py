@@ -256,6 +256,28 @@ def test_an_unknown_option_is_named() -> None:
         SeawayBackend("default", {"OPTIONS": {"RETRY": 1}})
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            {"RETRIES": -1},
+            r"TASKS\['default'\]\['OPTIONS'\]: Expected `int` >= 0 - at `\$\.RETRIES`",
+        ),
+        ({"TIMEOUT": "soon"}, r"Expected `float \| null`, got `str` - at `\$\.TIMEOUT`"),
+        ({"LEASE": 0}, r"LEASE"),
+        ({"CONCURRENCY": 0}, r"CONCURRENCY"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_named(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=said):
+        SeawayBackend("default", {"OPTIONS": options})
+
+
+def test_a_queue_that_cannot_be_named_so_is_named() -> None:
+    with pytest.raises(ImproperlyConfigured, match="'my queue' cannot be a queue"):
+        SeawayBackend("default", {"QUEUES": ["my queue"]})
+
+
 def test_history_of_progress_is_bounded() -> None:
     from seaway.tasks.progress import HISTORY
 

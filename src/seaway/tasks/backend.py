@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, transaction
 
 from seaway.channels.channel import Channel
@@ -27,23 +26,16 @@ from seaway.tasks.framework import (
     TaskResultDoesNotExist,
     task_enqueued,
 )
+from seaway.tasks.options import read_options
 from seaway.tasks.queues import BANDS, band_of, task_channels
 from seaway.tasks.records import RESERVE, Record, keep
 from seaway.tasks.running import Run
 from seaway.topics.address import forbid_running_loop
 from seaway.topics.transactions import in_atomic_block, where_transactions_are
 
-#: Deliveries beyond the retries that were asked for: a worker may die with the task in its hands.
-DEATHS = 3
 #: Deliveries beyond those in which the task is run: in them a worker only says that it is over.
 #: More than one, for a worker may die at that, too, or not reach the layer.
 BURIALS = 20
-DAY = 86400.0
-
-_OPTIONS = {
-    "CAPACITY", "CONCURRENCY", "DEATHS", "LEASE", "ON_COMMIT", "RESULT_SECONDS", "RETRIES",
-    "TIMEOUT",
-}  # fmt: skip
 
 
 class SeawayBackend(BaseTaskBackend):
@@ -55,21 +47,15 @@ class SeawayBackend(BaseTaskBackend):
 
     def __init__(self, alias: str, params: dict[str, Any]) -> None:
         super().__init__(alias, params)
-        unknown = sorted(set(self.options) - _OPTIONS)
-        if unknown:
-            raise ImproperlyConfigured(
-                f"TASKS[{alias!r}]['OPTIONS'] has no {unknown[0]!r}. "
-                f"Known: {', '.join(sorted(_OPTIONS))}."
-            )
-        self.result_seconds = float(self.options.get("RESULT_SECONDS", DAY))
-        self.retries = int(self.options.get("RETRIES", 0))
+        chosen = self._chosen = read_options(alias, self.options, self.queues)
+        self.result_seconds = chosen.RESULT_SECONDS
+        self.retries = chosen.RETRIES
         #: Deliveries of a task's message in which it is run.
-        self.tries = self.retries + 1 + int(self.options.get("DEATHS", DEATHS))
-        self.concurrency = int(self.options.get("CONCURRENCY", 4))
-        self.lease = float(self.options.get("LEASE", 30.0))
-        timeout = self.options.get("TIMEOUT")
-        self.timeout = None if timeout is None else float(timeout)
-        self.on_commit = bool(self.options.get("ON_COMMIT", True))
+        self.tries = chosen.RETRIES + 1 + chosen.DEATHS
+        self.concurrency = chosen.CONCURRENCY
+        self.lease = chosen.LEASE
+        self.timeout = chosen.TIMEOUT
+        self.on_commit = chosen.ON_COMMIT
         self.supports_get_result = self.result_seconds > 0
 
     # Enqueueing ----------------------------------------------------------------------------------
@@ -205,5 +191,5 @@ class SeawayBackend(BaseTaskBackend):
             queue,
             lease=self.lease,
             tries=self.tries + BURIALS,
-            capacity=int(self.options.get("CAPACITY", 100_000)),
+            capacity=self._chosen.CAPACITY,
         )

@@ -47,7 +47,10 @@ class Command(BaseCommand):
         if routed is not None:
             self._serve_consumers(routed, options)
             return
-        work = _chosen(options["channels"])
+        try:
+            work = _chosen(options["channels"])
+        except ImproperlyConfigured as error:  # of TASKS
+            raise CommandError(str(error)) from error
         concurrency = options["concurrency"]
         if concurrency is not None and concurrency < 1:
             raise CommandError("--concurrency has to be at least 1.")
