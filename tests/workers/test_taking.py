@@ -71,3 +71,8 @@ async def test_a_closed_channel_counts_as_an_empty_one(layer: Layer) -> None:
     await layer.send("low", b"1")
     assert [one.channel for one in await take(layer, BANDS, 1, 10)] == ["low"]
     assert list(await take(layer, BANDS, 1, 0.01)) == []
+
+
+async def test_a_closed_channel_is_looked_at_again_soon(layer: Layer) -> None:
+    await layer.close_channel("high")
+    assert list(await asyncio.wait_for(take(layer, BANDS[:1], 1, 600), 60)) == []

@@ -15,6 +15,9 @@ from seaway.exceptions import ChannelClosed
 from seaway.layers.base import Layer
 from seaway.layers.queues import Delivery
 
+#: Seconds between two looks at a channel that is closed.
+CLOSED = 1.0
+
 
 async def take(
     layer: Layer, channels: Sequence[Channel], limit: int, wait: float
@@ -58,5 +61,5 @@ async def _receive(layer: Layer, channel: Channel, limit: int, wait: float) -> S
         )
     except ChannelClosed:
         # Somebody may open it again: the worker stays, without asking over and over.
-        await asyncio.sleep(wait)
+        await asyncio.sleep(min(wait, CLOSED))
         return ()
