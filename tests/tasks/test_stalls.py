@@ -19,6 +19,7 @@ from seaway.layers.base import Layer
 from seaway.tasks.framework import TaskResultStatus
 from seaway.tasks.purging import purge
 from seaway.tasks.records import Record, decode_record, find
+from seaway.tasks.replaying import replay
 from seaway.tasks.running import Run
 from seaway.tasks.sources import our_backend
 from seaway.testing.contract_support import eventually
@@ -143,6 +144,23 @@ async def test_a_try_that_was_followed_writes_and_tells_nothing() -> None:
 
 
 @pytest.mark.usefixtures("adopted")
+async def test_a_try_from_before_a_replay_writes_nothing() -> None:
+    with backend():
+        await tasks.note.aenqueue("late")
+        first = await taken(LEASE)
+        await first.begin()
+        second = await taken(60)
+        assert await second.run.delivery.nack(dead=True)
+        assert await replay(first.layer, CHANNEL) == 1
+        again = await taken(60)
+        await again.begin()
+        await first.end()
+        assert await again.kept() == ("RUNNING", 1)
+        await again.end()
+        assert await again.kept() == ("SUCCESSFUL", 1)
+
+
+@pytest.mark.usefixtures("adopted")
 async def test_a_try_whose_message_and_record_are_lost_is_the_last_word() -> None:
     """As after the end of a broker that keeps nothing."""
     with backend(RESULT_SECONDS=0.5):
@@ -192,8 +210,6 @@ async def test_a_task_that_is_replayed_after_a_purge_is_ready() -> None:
         await home.arun(lambda layer: layer.nack(raw, dead=True, reason="a test"))
         await home.arun(lambda layer: purge(layer, CHANNEL))
         assert await status(result) == TaskResultStatus.FAILED
-        from seaway.tasks.replaying import replay
-
         assert await home.arun(lambda layer: replay(layer, CHANNEL)) == 1
         assert await status(result) == TaskResultStatus.READY
         assert await dead() == []

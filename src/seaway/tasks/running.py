@@ -188,7 +188,8 @@ class Run:
         kept = await find(layer, self.record.id)
         if kept is None:
             return True  # the engine has lost all there was, or results are kept for a short time
-        if kept.status != "RUNNING" or kept.attempt != self.attempt:
+        # Not by the attempt, for a replay counts anew.
+        if kept.status != "RUNNING" or kept.last_attempted_at != self.record.last_attempted_at:
             logger.warning(
                 "what came of task %s in try %d is dropped: its lease ran out meanwhile, and "
                 "another worker has taken it up",
