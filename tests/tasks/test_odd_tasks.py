@@ -20,7 +20,7 @@ from seaway.tasks.framework import TaskResult, TaskResultStatus
 from tests.tasks import tasks
 from tests.tasks.test_backend import backend, finished
 from tests.tasks.test_backend import working as serving
-from tests.tasks.test_deaths import CHANNEL, dead, working
+from tests.tasks.test_deaths import CHANNEL, dead, lose, working
 
 MEGABYTE = 1024 * 1024
 
@@ -153,6 +153,27 @@ def test_run_after_is_understood_with_and_without_time_zones(aware: bool) -> Non
             tasks.note.using(run_after=later).enqueue("later")
     state = layer_home().run(lambda layer: layer.queue_state(CHANNEL))
     assert (state.delayed, state.waiting) == (1, 1)
+
+
+@pytest.mark.usefixtures("adopted")
+async def test_a_death_takes_no_retry_away() -> None:
+    with backend(RETRIES=1, DEATHS=1):
+        result = await tasks.fail.aenqueue(1)
+        await lose()
+        async with working():
+            await finished(result)
+    assert result.status == TaskResultStatus.SUCCESSFUL
+    # The worker died before it had begun.
+    assert [error.exception_class for error in result.errors] == [ValueError]
+
+
+@pytest.mark.usefixtures("adopted")
+async def test_a_task_that_fails_each_time_is_tried_as_often_as_asked() -> None:
+    with backend(RETRIES=1, DEATHS=3):
+        result = await tasks.fail.aenqueue(99)
+        async with working():
+            await finished(result)
+    assert (result.status, len(result.errors)) == (TaskResultStatus.FAILED, 2)
 
 
 @pytest.mark.usefixtures("adopted")

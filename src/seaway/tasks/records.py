@@ -34,6 +34,7 @@ class Record(msgspec.Struct):
     """One task that was enqueued; the fields are those of ``TaskResult``.
 
     :ivar attempt: the delivery of its message that is, or was last, worked on; 0 before the first.
+    :ivar failures: tries that ended with an error of the task's own.
     :ivar queued_at: when its message was put into its channel, the last time.
     """
 
@@ -53,6 +54,7 @@ class Record(msgspec.Struct):
     worker_ids: list[str] = []
     value: Any = None
     attempt: int = 0
+    failures: int = 0
     queued_at: datetime | None = None
 
     @property

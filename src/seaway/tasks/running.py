@@ -141,7 +141,10 @@ class Run:
         kind = type(error)
         path = f"{kind.__module__}.{kind.__qualname__}"
         self.record.add_error(path, "".join(format_exception(error)))
-        if self.attempt > self.backend.retries:
+        self.record.failures += 1
+        # Without records nobody knows which of the tries before this one were deaths.
+        failures = self.record.failures if self.backend.result_seconds else self.attempt
+        if failures > self.backend.retries or self.attempt >= self.backend.tries:
             await self._end(layer, "FAILED", error)
             return
         self.record.status = "READY"
