@@ -8,12 +8,12 @@ from __future__ import annotations
 import http.client
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
+from tests.servers.ports import free_port
 from tests.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2] / "examples" / "seatmap"
@@ -71,9 +71,7 @@ class Server:
     """``seaway serve`` for a project, on a free port."""
 
     def __init__(self, project: Project, workers: int = 2) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/"
         self.log = project.directory / "server.log"
         with self.log.open("wb") as log:

@@ -15,7 +15,8 @@ from typing import Any, cast
 
 import hiredis
 
-from tests.servers.process import Server, free_port
+from tests.servers.ports import free_port
+from tests.servers.process import Server
 from tests.waiting import wait_for
 
 

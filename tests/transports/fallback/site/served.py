@@ -25,6 +25,7 @@ import trustme
 
 import seaway
 from tests import waiting
+from tests.servers.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[4]
 SOURCE = Path(seaway.__file__).parent.parent
@@ -99,9 +100,7 @@ class Site:
     def __init__(
         self, directory: Path, *, workers: int = 2, command: str = SEAWAY, **environment: str
     ) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.directory = directory
         self.tls: ssl.SSLContext | None = None
         if command is SECURE:
