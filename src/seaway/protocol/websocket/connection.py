@@ -15,7 +15,6 @@ from seaway.protocol.events import Close, Message, MessageViolation, Ping, Pong
 from .arriving import Arriving, apply_mask
 from .deflate import DeflateParameters, binary_framing, inflate, text_framing
 from .frames import (
-    BINARY,
     CLOSE,
     CONTINUATION,
     MAX_CONTROL_PAYLOAD,
