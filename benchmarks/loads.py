@@ -62,10 +62,10 @@ def build() -> None:
     if compiler is None:
         raise BenchmarkError("The load generator is C: install a C compiler (cc), e.g. gcc.")
     BUILD.mkdir(exist_ok=True)
-    header = HERE / "load" / "wire.h"
+    headers = max(header.stat().st_mtime for header in (HERE / "load").glob("*.h"))
     for source in sorted((HERE / "load").glob("*.c")):
         program = BUILD / source.stem
-        newest = max(source.stat().st_mtime, header.stat().st_mtime)
+        newest = max(source.stat().st_mtime, headers)
         if program.exists() and program.stat().st_mtime > newest:
             continue
         done = subprocess.run(
