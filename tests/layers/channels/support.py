@@ -48,10 +48,9 @@ class Clock:
 
 
 class Counted(MemoryLayer):
-    """A memory layer that counts what is published, and can lose what is announced to it."""
+    """A memory layer that counts what is published."""
 
     published_count = 0
-    deaf = False
 
     async def publish(
         self, topic: str, data: bytes, history: History | None = None, *, once: str = ""
