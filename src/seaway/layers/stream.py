@@ -70,6 +70,19 @@ class Encoding(Protocol):
         """The framed message that tells how many are present."""
 
 
+class EventsOnly:
+    """The part of an encoding that says nothing of who is present."""
+
+    def presence(self, topic: str, change: PresenceChange) -> bytes:
+        return b""
+
+    def members(self, topic: str, members: Sequence[bytes]) -> bytes:
+        return b""
+
+    def headcount(self, topic: str, count: Headcount) -> bytes:
+        return b""
+
+
 class State(enum.Enum):
     """A subscription's life: HELD → BEHIND ⇄ LIVE, and at any time ENDED."""
 
