@@ -18,13 +18,13 @@ from seaway.exceptions import LayerError
 from seaway.layers.base import Layer, Publication
 from seaway.layers.engines import make_layer
 from seaway.layers.hub import Hub
-from seaway.layers.stream import EventsOnly
+from seaway.layers.stream import EventsAlone
 
 #: Seconds for which the members may be others than they should at last.
 _PATIENCE = 30.0
 
 
-class _Words(EventsOnly):
+class _Words(EventsAlone):
     """Frames are what `_Visit` reads."""
 
     def event(self, topic: str, publication: Publication) -> bytes:

@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from seaway.exceptions import LayerError
 from seaway.layers.base import History, Layer, Position, Publication
 from seaway.layers.hub import Hub
-from seaway.layers.stream import EventsOnly
+from seaway.layers.stream import EventsAlone
 from tests.waiting import until
 
 KEPT = History(size=50_000, seconds=600)
 
 
-class _Encoding(EventsOnly):
+class _Encoding(EventsAlone):
     def event(self, topic: str, publication: Publication) -> bytes:
         position = publication.position
         return b"%s %d %s\n" % (position.epoch.encode(), position.offset, publication.data)

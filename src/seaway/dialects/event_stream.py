@@ -20,7 +20,7 @@ from django.conf import settings
 from seaway.dialects.base import Call, Join, Leave, Request
 from seaway.exceptions import BadMessage, TopicError
 from seaway.layers.base import Headcount, Position, Publication
-from seaway.layers.stream import EventsOnly
+from seaway.layers.stream import EventsAlone
 from seaway.protocol import sse
 
 #: The name of the event that carries what the topic's ``join`` returned.
@@ -59,7 +59,7 @@ def _seal(topic: str, position: Position) -> str:
     return urlsafe_b64encode(hmac.digest(key, text, "sha256")[:_SEAL_BYTES]).decode()
 
 
-class EventStreamDialect(EventsOnly):
+class EventStreamDialect(EventsAlone):
     """Use the one instance, `EVENT_STREAM`. Its messages are framed already; readers send none."""
 
     def decode(self, message: str | bytes) -> Request:

@@ -16,7 +16,7 @@ from seaway.layers.base import Layer
 
 
 def _memory(url: SplitResult, namespace: str, place: str) -> Layer:
-    from seaway.layers.memory import MemoryLayer
+    from seaway.layers.memory.layer import MemoryLayer
 
     if url.path not in ("", "/"):
         raise ConfigurationError(f"{url.geturl()!r}: memory:// takes no path.")

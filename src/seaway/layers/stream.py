@@ -70,8 +70,8 @@ class Encoding(Protocol):
         """The framed message that tells how many are present."""
 
 
-class EventsOnly:
-    """The part of an encoding that says nothing of who is present."""
+class EventsAlone:
+    """An `Encoding` that says nothing of presence. What derives from it says the rest."""
 
     def presence(self, topic: str, change: PresenceChange) -> bytes:
         return b""

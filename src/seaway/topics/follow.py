@@ -25,7 +25,7 @@ from seaway.conf import layer_home
 from seaway.exceptions import EventsMissed, LayerUnavailable
 from seaway.layers.base import Layer, Position, Publication
 from seaway.layers.hub import Hub
-from seaway.layers.stream import EventsOnly, State, Subscription
+from seaway.layers.stream import EventsAlone, State, Subscription
 
 #: Frames that wait for their reader, over which the hub keeps a cursor instead.
 HIGH_WATER = 256
@@ -54,7 +54,7 @@ class _Content(msgspec.Struct):
     data: Any = None
 
 
-class _Lines(EventsOnly):
+class _Lines(EventsAlone):
     """The encoding of all followers: a line for each event."""
 
     def event(self, topic: str, publication: Publication) -> bytes:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from seaway.layers.base import Publication
-from seaway.layers.stream import EventsOnly
+from seaway.layers.stream import EventsAlone
 from seaway.topics.routes import RESERVED
 
 #: Bytes of a letter that are not its body, generously.
@@ -52,7 +52,7 @@ _SIZE_BYTES = 4
 _GAP = bytes(_SIZE_BYTES)
 
 
-class _LetterEncoding(EventsOnly):
+class _LetterEncoding(EventsAlone):
     """The hub's encoding for mailboxes: each publication with its size before it."""
 
     def event(self, topic: str, publication: Publication) -> bytes:

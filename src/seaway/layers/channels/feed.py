@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from seaway.exceptions import LayerError
 from seaway.layers.base import History, Position, Publication
 from seaway.layers.hub import Hub
-from seaway.layers.stream import EventsOnly, Subscription
+from seaway.layers.stream import EventsAlone, Subscription
 
 logger = logging.getLogger("seaway.channels")
 
@@ -30,7 +30,7 @@ _HEAD = struct.Struct(">QI")
 _GAP = _HEAD.pack(0, 0)
 
 
-class _Encoding(EventsOnly):
+class _Encoding(EventsAlone):
     """The hub's encoding for all feeds: messages as they are, each behind its head."""
 
     def event(self, topic: str, publication: Publication) -> bytes:
