@@ -6,11 +6,17 @@
  *
  * @typedef {import("./connection.js").Link} Link
  * @typedef {import("./protocol.js").Answer} Answer
- * @typedef {{body: import("./protocol.js").CallBody, number: number, id: number, timer: unknown,
- *   resolve: (value: any) => void, reject: (reason: unknown) => void}} Call
+ * @typedef {{body: import("./protocol.js").CallBody, number: number, id: number, sentAt: number,
+ *   timer: unknown, resolve: (value: any) => void, reject: (reason: unknown) => void}} Call
  */
 
 import { SeawayError } from "./error.js";
+
+/**
+ * Milliseconds after which a call is not repeated: servers remember answers for ten minutes. By the
+ * clock on the wall: the others may stand still while a computer sleeps.
+ */
+const REPEATABLE = 9 * 60_000;
 
 export class Calls {
   #link;
@@ -32,7 +38,9 @@ export class Calls {
   add(body, timeout) {
     return new Promise((resolve, reject) => {
       /** @type {Call} */
-      const call = { body, number: ++this.#count, id: 0, timer: undefined, resolve, reject };
+      const call = {
+        body, number: ++this.#count, id: 0, sentAt: 0, timer: undefined, resolve, reject,
+      };
       this.#waiting.add(call);
       if (timeout === Infinity) return;
       call.timer = this.#link.clock.setTimeout(() => this.#expire(call, timeout), timeout);
@@ -43,7 +51,13 @@ export class Calls {
   flush() {
     for (const call of [...this.#waiting].sort((one, other) => one.number - other.number)) {
       this.#waiting.delete(call);
+      const now = Date.now();
+      if (call.id && now - call.sentAt > REPEATABLE) {
+        this.#reject(call, lost());
+        continue;
+      }
       try {
+        call.sentAt ||= now;
         call.id = this.#link.request(call.body, (answer) => this.#settle(call, answer));
       } catch (error) {
         this.#reject(call, error);

@@ -77,6 +77,16 @@ test("its time limit goes on over losses, and says that it was sent", async () =
   assert.deepEqual(server.take(), []);
 });
 
+test("it is not asked again when nobody remembers it any more", async (context) => {
+  const call = topic.call("sell", {}, { once: true });
+  server.take();
+  const awake = Date.now() + 10 * 60_000; // the computer has slept; its other clocks stood still
+  context.mock.method(Date, "now", () => awake);
+  comeBack();
+  assert.deepEqual(server.take(), []);
+  await assert.rejects(call, { code: "disconnected", message: /whether the call took effect/ });
+});
+
 test("what was sent and cannot be asked again is not known", async () => {
   const call = topic.call("sell", {}, { once: true });
   const waiting = topic.call("hold");
