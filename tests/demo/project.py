@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import http.client
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
+from tests.commands import end, python
 from tests.servers.ports import free_port
 from tests.waiting import wait_for
 
@@ -39,15 +39,7 @@ class Project:
 
     def manage(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a management command to its end."""
-        done = subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            cwd=ROOT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = python("manage.py", *arguments, cwd=ROOT, env=self.environment)
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
 
@@ -104,10 +96,4 @@ class Server:
             connection.close()
 
     def stop(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            raise
+        end(self.process, PATIENCE)

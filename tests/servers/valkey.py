@@ -240,12 +240,6 @@ class ValkeyCluster:
                 return next(node for node in self.nodes if node.port == master[1])
         raise AssertionError(f"nobody serves slot {slot}")
 
-    def replica_of(self, master: Valkey) -> Valkey:
-        id_ = master.ask("CLUSTER", "MYID")
-        [row] = master.ask("CLUSTER", "REPLICAS", id_)
-        port = int(row.split()[1].partition(b"@")[0].rpartition(b":")[2])
-        return next(node for node in self.nodes if node.port == port)
-
     def migrate(self, slot: int, target: Valkey) -> None:
         """Move one slot with its keys, as operators' tools do."""
         source = self.master_of(slot)

@@ -11,7 +11,6 @@ import functools
 import http.client
 import json
 import os
-import signal
 import socket
 import ssl
 import subprocess
@@ -25,6 +24,7 @@ import trustme
 
 import seaway
 from tests import waiting
+from tests.commands import end
 from tests.servers.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -170,13 +170,8 @@ class Site:
         return reply.json
 
     def stop(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
         try:
-            self.process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            raise
+            end(self.process, PATIENCE)
         finally:
             for line in self.lines:
                 line.close()
