@@ -1,4 +1,4 @@
-"""What these tests share: a layer and a table of handlers that start empty, and real servers."""
+"""What these tests share: a layer and handlers that start empty, as those of channels, and servers."""
 
 from __future__ import annotations
 
@@ -6,18 +6,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from seaway.channels.handlers import handlers
-from seaway.conf import close_layer_home
+from tests.channels.conftest import own_layer_and_handlers
 from tests.tasks.site import Site, project, started_servers
 
-
-@pytest.fixture(autouse=True)
-def own_layer_and_handlers(transactional_db: None) -> Iterator[None]:
-    """The database: whoever runs asynchronous code closes the connections of
-    earlier tests; and not in a transaction, which `put` would wait for."""
-    with handlers.isolated():
-        yield
-    close_layer_home()
+__all__ = ["own_layer_and_handlers"]
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from seaway.layers.base import Position
 from seaway.testing.layer_contract import KEPT, TOPIC, Recorder, page
 from tests.layers.nats.support import namespace, nats_layer, processes
 from tests.servers.nats import Nats
-from tests.servers.process import free_port
+from tests.servers.ports import free_port
 
 pytestmark = pytest.mark.asyncio
 
