@@ -1,4 +1,4 @@
-"""What these tests share: a layer and handlers that start empty, as those of channels, and servers."""
+"""What these tests share: a layer and handlers that start empty, as for channels, and servers."""
 
 from __future__ import annotations
 
