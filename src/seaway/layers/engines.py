@@ -54,6 +54,10 @@ def _postgres(url: SplitResult, namespace: str, place: str) -> Layer:
         raise ConfigurationError(
             f"{url.scheme}:// needs psycopg 3: pip install seaway[postgres] ({error})."
         ) from error
+    if url.fragment:
+        raise ConfigurationError(
+            f"LAYER: {url.scheme}:// takes nothing after a #. In a password, write it as %23."
+        )
     # Not geturl(), which forgets the slashes where there is no host.
     query = f"?{url.query}" if url.query else ""
     address = f"{url.scheme}://{url.netloc}{url.path}{query}"
