@@ -11,7 +11,7 @@ from seaway.layers.base import Gap, Headcount, History, Page, Position, Presence
 from seaway.layers.hub import Hub
 from seaway.layers.memory import MemoryLayer
 from seaway.layers.store import Store
-from seaway.layers.stream import RECENT_EVENTS, State, Subscription
+from seaway.layers.stream import RECENT_EVENTS, State, Subscription, Unsayable
 from tests.waiting import until
 
 TOPIC = "halls/1"
@@ -456,6 +456,49 @@ async def test_an_encoding_that_fails_does_not_stop_the_hub(hall: Hall) -> None:
     await hall.join(ann)
     await hall.publish("b")
     await until(lambda: "2:b" in ann.said)
+
+
+class Picky(Words):
+    """Cannot say everything."""
+
+    def event(self, topic: str, publication: Publication) -> bytes:
+        if publication.data == b"nonsense":
+            raise Unsayable("it is nonsense")
+        return super().event(topic, publication)
+
+
+async def test_who_cannot_be_told_an_event_is_told_of_a_gap_and_others_get_it(
+    hall: Hall, caplog: pytest.LogCaptureFixture
+) -> None:
+    picky, ann = Outlet(), Outlet()
+    subscription = await hall.hub.subscribe(TOPIC, picky, Picky(), replayable=True)
+    hall.hub.activate(subscription)
+    await hall.join(ann)
+    await hall.publish("a", "nonsense", "b")
+    await until(lambda: len(ann.said) == 3)
+    assert picky.said[-1] == "gap"
+    assert state_of(subscription) == "ENDED"
+    assert f"topic={TOPIC} an event cannot be told: it is nonsense" in caplog.text
+
+
+async def test_who_resumes_before_what_cannot_be_told_is_told_of_a_gap(hall: Hall) -> None:
+    first = await hall.join(Outlet())
+    start = first.stream.flushed
+    await hall.publish("a", "nonsense")
+    await until(lambda: first.stream.flushed.offset == 2)
+    # Once from what the stream still has, and once from the layer's history.
+    for recent in (True, False):
+        resumed = Outlet()
+        words = Picky()
+        held = await hall.hub.subscribe(TOPIC, resumed, words, replayable=True)
+        assert await hall.hub.recover(held, start)
+        if recent:
+            await hall.publish("nonsense")
+            await until(lambda: first.stream.flushed.offset == 3)
+            held.cursor = Position(start.epoch, 2)
+        hall.hub.activate(held)
+        await until(lambda outlet=resumed: bool(outlet.said) and outlet.said[-1] == "gap")
+        assert state_of(held) == "ENDED"
 
 
 async def test_an_outlet_that_raises_does_not_stop_the_hub(hall: Hall) -> None:

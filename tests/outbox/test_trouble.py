@@ -1,4 +1,4 @@
-"""The outbox when something else fails: a full engine, a wrong password, a relay that stood still."""
+"""The outbox when something fails: a full engine, a wrong password, a relay that stood still."""
 
 from __future__ import annotations
 
