@@ -1,11 +1,13 @@
 """Rules for every test run.
 
 What lives here: on CI (``SEAWAY_NO_SKIP=1``), a skipped browser or Node.js test fails the run; and
-communicators wait longer than projects would have it, as machines may be busy.
+communicators wait longer than projects would have it, as machines may be busy; and servers under
+test know Ctrl+C.
 What must not: fixtures; they live beside the tests that use them.
 """
 
 import os
+import signal
 
 import pytest
 
@@ -15,6 +17,9 @@ pytest.register_assert_rewrite("seaway.testing")
 from seaway.testing.application import ApplicationCommunicator  # noqa: E402
 
 ApplicationCommunicator.patience = 10.0
+
+# A shell that runs us in the background has SIGINT ignored, and what we start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 MUST_RUN = ("browser", "node")
 NO_SKIP = bool(os.environ.get("SEAWAY_NO_SKIP"))

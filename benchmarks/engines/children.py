@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -54,6 +57,15 @@ class Child:
         assert self._process.stdin is not None
         self._process.stdin.write(msgspec.json.encode([order, *arguments]) + b"\n")
         return await self._answer()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stopped for a while: what comes for it piles up."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     async def _answer(self) -> Answer:
         assert self._process.stdout is not None

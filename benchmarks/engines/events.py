@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import tempfile
+import time
 from collections import defaultdict
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -30,12 +31,14 @@ FOLLOWERS, COUNTED = 3, 50
 
 @dataclass
 class Samples:
-    """One contestant's rounds: microseconds, and events a second (of CPU, and by the clock)."""
+    """One contestant's rounds: microseconds, and events a second: of CPU, by the clock while they
+    are published, and by the clock when all wait already."""
 
     p50: list[float] = field(default_factory=list)
     p99: list[float] = field(default_factory=list)
     per_cpu: list[float] = field(default_factory=list)
     per_second: list[float] = field(default_factory=list)
+    piled_up: list[float] = field(default_factory=list)
 
 
 async def measure(name: str, engine: Engine, rounds: int) -> Ratios:
@@ -61,7 +64,7 @@ async def measure(name: str, engine: Engine, rounds: int) -> Ratios:
         say(
             f"    {kind:15} p50 {middle(taken.p50):6,.0f} µs, p99 {middle(taken.p99):6,.0f} µs, "
             f"{middle(taken.per_cpu):9,.0f} events per CPU second of who receives, "
-            f"{middle(taken.per_second):8,.0f} per second"
+            f"{middle(taken.per_second):8,.0f} per second, {middle(taken.piled_up):9,.0f} piled up"
         )
     ours, kept, theirs = samples["seaway"], samples["seaway-history"], samples[bare]
     figures = {
@@ -71,6 +74,7 @@ async def measure(name: str, engine: Engine, rounds: int) -> Ratios:
         "p99_vs_bare": paired(ours.p99, theirs.p99),
         "p50_with_history_vs_bare": paired(kept.p50, theirs.p50),
         "throughput_vs_bare": paired(ours.per_cpu, theirs.per_cpu),
+        "throughput_vs_bare_piled_up": paired(ours.piled_up, theirs.piled_up),
         "throughput_vs_bare_by_clock": paired(ours.per_second, theirs.per_second),
         "messages_per_publish": await _messages_per_publish(engine),
     }
@@ -90,10 +94,16 @@ async def _round(samples: Samples, speaker: Child, listener: Child) -> None:
     loop = asyncio.get_running_loop()
     begun = loop.time()
     await speaker("flood", FLOOD)
-    after = await _await_count(listener, FLOOD)
+    after = await _await_count(listener, FLOOD + 1)
     samples.per_second.append(FLOOD / (loop.time() - begun))
     samples.per_cpu.append(FLOOD / (after - before["cpu"]))
     await listener("heard")
+    with listener.frozen():
+        last = (await speaker("flood", FLOOD))["last"]
+    begun_ns = time.monotonic_ns()
+    await _await_count(listener, FLOOD + 1)
+    ended_ns = last + (await listener("heard"))["delays"][-1]
+    samples.piled_up.append(FLOOD / ((ended_ns - begun_ns) / 1e9))
 
 
 async def _await_count(listener: Child, count: int) -> float:

@@ -21,20 +21,20 @@ import ast
 import os
 import re
 import shlex
-import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.docs.background import Background
 from tests.docs.pages import DOCS, Block, blocks
 
 #: What the reader has done already: this very environment has Seaway installed.
 DONE = re.compile(r"python3? -m venv|\. \S+/activate|(python -m )?pip install")
 SERVER = re.compile(r"python manage\.py runserver|seaway serve")
+WORKER = re.compile(r"python manage\.py runworker")
 TIMEOUT = 60.0
 
 #: Statements typed into ``manage.py shell``: each is run by itself, and its value is shown.
@@ -103,7 +103,8 @@ class Reader:
         self.serves = serves
         self.port = 0
         self.log = home / "server.log"
-        self._server: subprocess.Popen[bytes] | None = None
+        self._server: Background | None = None
+        self._worker: Background | None = None
         self._serving: tuple[Command, str] | None = None
 
     # Following a page ----------------------------------------------------------------------------
@@ -129,6 +130,10 @@ class Reader:
                 self.serve(command, where)
             if command.interrupted:
                 self.stop()
+            return
+        if WORKER.fullmatch(command.line):
+            if self.serves:
+                self.work(command, where)
             return
         line = command.line
         environment = self.environment()
@@ -198,50 +203,40 @@ class Reader:
             words[at] = words[at].rpartition(":")[0] + f":{self.port}"
         else:
             words += ["--bind", f"127.0.0.1:{self.port}"]
-        with self.log.open("wb") as log:
-            self._server = subprocess.Popen(
-                words,
-                cwd=self.here,
-                env=self.environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        self._server = Background(words, self.here, self.environment(), self.log)
         answer = [line.replace(":8000", f":{self.port}") for line in command.answer]
-        self._wait_until_it_says(answer, where)
+
+        def serves(said: str) -> bool:
+            return f"http://127.0.0.1:{self.port}" in said and answers(answer, said)
+
+        self._server.wait_until(serves, f"{where}: the server should say {answer}")
+
+    def work(self, command: Command, where: str) -> None:
+        """Start a worker in a terminal of its own."""
+        self.stop_working()
+        words = shlex.split(command.line)
+        self._worker = Background(words, self.here, self.environment(), self.here / "worker.log")
+        self._worker.wait_until(
+            lambda said: answers(command.answer, said),
+            f"{where}: the worker should say {command.answer}",
+        )
 
     def restart(self, port: int = 0) -> None:
         """Press Ctrl+C and run the same server again, on this port if one is named."""
         assert self._serving
         self.serve(*self._serving, port)
 
-    def _wait_until_it_says(self, answer: list[str], where: str) -> None:
-        """What the page shows, and in any case that it serves: that is printed when it does."""
-        assert self._server
-        give_up = time.monotonic() + TIMEOUT
-        while True:
-            said = self.log.read_text(encoding="utf-8")
-            gone = self._server.poll() is not None
-            if not gone and f"http://127.0.0.1:{self.port}" in said and answers(answer, said):
-                return
-            if gone or time.monotonic() > give_up:
-                break
-            time.sleep(0.05)
-        raise AssertionError(f"{where}: the server does not say {answer}, but:\n{said}")
-
     def stop(self) -> None:
-        """Press Ctrl+C: the signal reaches the server and the processes that it started."""
-        if self._server is None:
-            return
-        os.killpg(self._server.pid, signal.SIGINT)
-        try:
-            self._server.wait(TIMEOUT)
-        finally:
-            if self._server.poll() is None:
-                os.killpg(self._server.pid, signal.SIGKILL)
-                self._server.wait()
-            self._server = None
+        """Press Ctrl+C in the server's terminal."""
+        if self._server is not None:
+            server, self._server = self._server, None
+            server.stop()
+
+    def stop_working(self) -> None:
+        """Press Ctrl+C in the worker's terminal."""
+        if self._worker is not None:
+            worker, self._worker = self._worker, None
+            worker.stop()
 
 
 def free_port() -> int:

@@ -39,10 +39,10 @@ def wait_until(condition: Callable[[], Any], what: str = "the condition") -> Any
 
 
 def refuses(connect: Callable[[], "Client"]) -> bool:
-    """Whether nobody listens any more."""
+    """Whether nobody listens any more. Who was about to be accepted at that moment is reset."""
     try:
         connect().socket.close()
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):
         return True
     return False
 

@@ -27,7 +27,7 @@ class ApplicationCommunicator:
     :cvar patience: seconds that methods wait which are called without a ``timeout``.
     """
 
-    patience: float = 1.0
+    patience: float = 5.0
 
     def __init__(self, application: Any, scope: dict[str, Any]) -> None:
         self.application = application

@@ -249,6 +249,7 @@ async def test_tables_of_the_first_version_are_migrated(
     await first.layer.close()
     postgres.run(
         f'DROP TABLE "{namespace}".unbroken; ALTER TABLE "{namespace}".topics DROP COLUMN unsafe;'
+        f'DROP INDEX "{namespace}".events_request;'
         f'ALTER TABLE "{namespace}".events DROP COLUMN count;'
         f'UPDATE "{namespace}".meta SET version = 1002;'
         f'GRANT USAGE ON SCHEMA "{namespace}" TO reader;'

@@ -26,11 +26,11 @@ logger = logging.getLogger("seaway.layers")
 OLDEST_SERVER = 140000
 
 #: The migrations in order; the version of the tables is how many there are.
-MIGRATIONS = ("0001_tables", "0002_unsafe", "0003_packs")
+MIGRATIONS = ("0001_tables", "0002_unsafe", "0003_packs", "0004_requests")
 #: Functions and triggers, which a migration makes anew.
 FUNCTIONS = ("life", "publishing", "streams", "presence", "queues")
 #: Grows with every change of a function; `MIGRATIONS` count too.
-REVISION = 4
+REVISION = 5
 VERSION = len(MIGRATIONS) * 1000 + REVISION
 
 #: Just-in-time compilation costs more than any of the engine's statements.

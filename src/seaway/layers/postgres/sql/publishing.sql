@@ -97,7 +97,8 @@ BEGIN
 END $$;
 
 -- The position of the last event of one row: the short way for the most frequent case. _again: it
--- may have been done before.
+-- may have been done before. If it is being done still, or begins only now, one of the two attempts
+-- is refused (events_request).
 CREATE OR REPLACE FUNCTION {schema}.publish_one(
     _request uuid, _again boolean, _topic text, _data bytea, _count integer, _size integer,
     _seconds double precision, OUT epoch text, OUT off bigint
@@ -107,11 +108,6 @@ DECLARE
     _fleeting boolean;
 BEGIN
     IF _again THEN
-        -- The first attempt may still be committing: its lock on the topic is waited for, and what
-        -- it did is seen by the next statement.
-        INSERT INTO {schema}.topics (name, epoch) SELECT _topic, m.epoch FROM {schema}.meta m
-        ON CONFLICT DO NOTHING;
-        PERFORM FROM {schema}.topics t WHERE t.name = _topic FOR UPDATE;
         SELECT t.epoch, e.off INTO epoch, off
         FROM {schema}.topics t JOIN {schema}.events e ON e.topic = t.id
         WHERE t.name = _topic AND e.request = _request;
