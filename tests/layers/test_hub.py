@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 
 import pytest
 
@@ -481,6 +482,10 @@ async def test_who_cannot_be_told_an_event_is_told_of_a_gap_and_others_get_it(
     assert f"topic={TOPIC} an event cannot be told: it is nonsense" in caplog.text
 
 
+def told_of_a_gap(outlet: Outlet) -> bool:
+    return outlet.said[-1:] == ["gap"]
+
+
 async def test_who_resumes_before_what_cannot_be_told_is_told_of_a_gap(hall: Hall) -> None:
     first = await hall.join(Outlet())
     start = first.stream.flushed
@@ -497,7 +502,7 @@ async def test_who_resumes_before_what_cannot_be_told_is_told_of_a_gap(hall: Hal
             await until(lambda: first.stream.flushed.offset == 3)
             held.cursor = Position(start.epoch, 2)
         hall.hub.activate(held)
-        await until(lambda outlet=resumed: bool(outlet.said) and outlet.said[-1] == "gap")
+        await until(partial(told_of_a_gap, resumed))
         assert state_of(held) == "ENDED"
 
 
