@@ -19,6 +19,7 @@ from seaway.layers.nats import headers
 from seaway.layers.nats.answers import (
     NAME_IN_USE,
     NOT_FOUND,
+    TOO_MANY_CONSUMERS,
     Conflict,
     Passing,
     Refused,
@@ -342,9 +343,17 @@ class JetStream:
         try:
             answer = await self.request(f"STREAM.CREATE.{name}", config, deadline)
         except Refused as error:
+            if error.code == TOO_MANY_CONSUMERS and "max_consumers" in config:
+                # The account's own limit is below what was asked for: then it is that.
+                less = {key: value for key, value in config.items() if key != "max_consumers"}
+                await self._make(less, deadline)
+                return
             if error.code != NAME_IN_USE:
                 raise
-            answer = await self.request(f"STREAM.UPDATE.{name}", config, deadline)
+            found = (await self.info(name))["config"]
+            # It cannot be changed; everything else can.
+            changed = {**config, "max_consumers": found.get("max_consumers", -1)}
+            answer = await self.request(f"STREAM.UPDATE.{name}", changed, deadline)
         self.replicas = int(answer["config"]["num_replicas"])
 
 
