@@ -14,6 +14,9 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 from seaway.exceptions import ConfigurationError
 from seaway.layers.base import Layer
 
+#: The first part of every key, subject and row: it needs no escaping in any of them.
+LEGAL_NAMESPACE = r"\A[a-z0-9][a-z0-9_-]{0,39}\Z"
+
 
 def _memory(url: SplitResult, namespace: str, place: str) -> Layer:
     from seaway.layers.memory import MemoryLayer
