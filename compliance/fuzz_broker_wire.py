@@ -19,7 +19,7 @@ from collections.abc import Callable
 import msgspec
 
 from seaway.layers.base import Position, PresenceChange, Publication
-from seaway.layers.local import queue_wire, wire
+from seaway.layers.local import frames, queue_wire, wire
 from seaway.layers.local.client import LocalLayer
 from seaway.layers.local.place import find_place, lock_of
 
@@ -82,7 +82,7 @@ def noise_in_a_frame(rng: random.Random) -> bytes:
 
 def flipped(rng: random.Random) -> bytes:
     """A sound conversation with a few wrong bytes."""
-    data = bytearray(b"".join(map(wire.frame, rng.choices(SAMPLES, k=5))))
+    data = bytearray(b"".join(map(frames.frame, rng.choices(SAMPLES, k=5))))
     for _ in range(rng.randint(1, 4)):
         data[rng.randrange(len(data))] = rng.randrange(256)
     return bytes(data)
@@ -90,7 +90,7 @@ def flipped(rng: random.Random) -> bytes:
 
 def strange_fields(rng: random.Random) -> bytes:
     """The right shape with a field of the wrong type or an extreme value."""
-    fields = msgspec.msgpack.decode(wire.frame(rng.choice(SAMPLES))[4:])
+    fields = msgspec.msgpack.decode(frames.frame(rng.choice(SAMPLES))[4:])
     fields[rng.randrange(len(fields))] = rng.choice(STRANGE)
     if rng.random() < 0.3:
         fields = fields[: rng.randint(0, len(fields))] + rng.choices(STRANGE, k=rng.randint(0, 3))
@@ -98,12 +98,12 @@ def strange_fields(rng: random.Random) -> bytes:
 
 
 def broken_off(rng: random.Random) -> bytes:
-    data = wire.frame(rng.choice(SAMPLES))
+    data = frames.frame(rng.choice(SAMPLES))
     return data[: rng.randrange(len(data))]
 
 
 def sound(rng: random.Random) -> bytes:
-    return b"".join(map(wire.frame, rng.choices(SAMPLES[1:], k=rng.randint(1, 50))))
+    return b"".join(map(frames.frame, rng.choices(SAMPLES[1:], k=rng.randint(1, 50))))
 
 
 ATTACKS: list[Callable[[random.Random], bytes]] = [
@@ -135,7 +135,7 @@ async def attack(path: str, rng: random.Random) -> None:
     reader, writer = await asyncio.open_unix_connection(path)
     with contextlib.suppress(ConnectionError, TimeoutError):
         if rng.random() < 0.8:
-            writer.write(wire.frame(SAMPLES[0]))
+            writer.write(frames.frame(SAMPLES[0]))
         for _ in range(rng.randint(1, 4)):
             writer.write(rng.choice(ATTACKS)(rng))
             await writer.drain()

@@ -13,18 +13,18 @@ import argparse
 import asyncio
 import os
 import random
-from collections.abc import Sequence
 
 from seaway.exceptions import LayerError
-from seaway.layers.base import Headcount, Layer, PresenceChange, Publication
+from seaway.layers.base import Layer, Publication
 from seaway.layers.engines import make_layer
 from seaway.layers.hub import Hub
+from seaway.layers.stream import EventsAlone
 
 #: Seconds for which the members may be others than they should at last.
 _PATIENCE = 30.0
 
 
-class _Words:
+class _Words(EventsAlone):
     """Frames are what `_Visit` reads."""
 
     def event(self, topic: str, publication: Publication) -> bytes:
@@ -32,15 +32,6 @@ class _Words:
 
     def gap(self, topic: str) -> bytes:
         return b"gap\n"
-
-    def presence(self, topic: str, change: PresenceChange) -> bytes:
-        return b""
-
-    def members(self, topic: str, members: Sequence[bytes]) -> bytes:
-        return b""
-
-    def headcount(self, topic: str, count: Headcount) -> bytes:
-        return b""
 
 
 _WORDS = _Words()

@@ -15,9 +15,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from seaway.layers.base import Headcount, History, PresenceChange, Publication
+from seaway.layers.base import History, Publication
 from seaway.layers.engines import make_layer
 from seaway.layers.hub import Hub
+from seaway.layers.stream import EventsAlone
 
 TOPIC = "bench"
 SIZE, DIGITS = 200, 19
@@ -95,7 +96,7 @@ class Party:
         raise NotImplementedError
 
 
-class Seaway(Party):
+class Seaway(EventsAlone, Party):
     """Subscribers on the hub."""
 
     history: History | None = None
@@ -124,15 +125,6 @@ class Seaway(Party):
 
     def gap(self, topic: str) -> bytes:
         raise AssertionError("a gap in a benchmark")
-
-    def presence(self, topic: str, change: PresenceChange) -> bytes:
-        return b""
-
-    def members(self, topic: str, members: Sequence[bytes]) -> bytes:
-        return b""
-
-    def headcount(self, topic: str, count: Headcount) -> bytes:
-        return b""
 
 
 class SeawayWithHistory(Seaway):

@@ -27,7 +27,7 @@ from django.utils.html import format_html
 from seaway.conf import layer_home
 from seaway.exceptions import InvalidName, LayerError
 from seaway.layers.base import Layer, check_name
-from seaway.layers.home import Operation
+from seaway.layers.house import Operation
 from seaway.layers.queues import DeadLetter, QueueState
 from seaway.models import Channel
 from seaway.tasks.replaying import replay

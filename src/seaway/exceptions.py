@@ -204,6 +204,18 @@ class UnknownAction(TopicError):
     code = "unknown_action"
 
 
+class NotRepeatable(TopicError):
+    """A call has a key, but its action is not marked ``once=True``."""
+
+    code = "not_repeatable"
+
+
+class OutcomeUnknown(TopicError):
+    """An earlier attempt of a call was begun and has not ended; nobody knows what it did."""
+
+    code = "outcome_unknown"
+
+
 class InvalidArguments(TopicError):
     """Missing, extra or wrongly typed arguments; the message names the first."""
 

@@ -88,10 +88,10 @@ async def test_after_its_tries_a_value_is_a_dead_letter_with_the_reason() -> Non
 
 
 async def test_a_lease_is_extended_while_the_block_runs() -> None:
-    work = channel("work", lease=0.3)
+    work = channel("work", lease=1)
     await work.send("slow")
     async with await received(work):
-        assert await work.receive(wait=1) is None, "another receiver must not get it meanwhile"
+        assert await work.receive(wait=2.2) is None, "another receiver must not get it meanwhile"
     assert (await work.state()).held == 0
 
 

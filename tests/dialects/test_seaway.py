@@ -38,6 +38,8 @@ def as_dict(request: Request) -> dict[str, Any]:
             message["since"] = {"epoch": request.since.epoch, "offset": request.since.offset}
     elif isinstance(request, Call):
         message |= {"type": "call", "action": request.action, "args": json.loads(request.args)}
+        if request.key:
+            message["key"] = request.key
     else:
         message["type"] = "leave"
     return message
@@ -48,7 +50,7 @@ def test_a_valid_message_is_understood(row: dict[str, Any]) -> None:
     expected = dict(row["decoded"])
     if expected["type"] == "call":
         expected.setdefault("args", {})
-    known = {"type", "id", "topic", "since", "action", "args"}
+    known = {"type", "id", "topic", "since", "action", "args", "key"}
     assert as_dict(DIALECT.decode(row["text"])) == {
         key: value for key, value in expected.items() if key in known
     }

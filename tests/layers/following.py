@@ -12,29 +12,21 @@ import itertools
 from collections.abc import Sequence
 
 from seaway.exceptions import LayerError
-from seaway.layers.base import Headcount, History, Layer, Position, PresenceChange, Publication
+from seaway.layers.base import History, Layer, Position, Publication
 from seaway.layers.hub import Hub
+from seaway.layers.stream import EventsAlone
 from tests.waiting import until
 
 KEPT = History(size=50_000, seconds=600)
 
 
-class _Encoding:
+class _Encoding(EventsAlone):
     def event(self, topic: str, publication: Publication) -> bytes:
         position = publication.position
         return b"%s %d %s\n" % (position.epoch.encode(), position.offset, publication.data)
 
     def gap(self, topic: str) -> bytes:
         return b"gap\n"
-
-    def presence(self, topic: str, change: PresenceChange) -> bytes:
-        return b""
-
-    def members(self, topic: str, members: Sequence[bytes]) -> bytes:
-        return b""
-
-    def headcount(self, topic: str, count: Headcount) -> bytes:
-        return b""
 
 
 class Follower:

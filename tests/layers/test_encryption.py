@@ -9,7 +9,7 @@ from seaway.layers.base import Gap, Page, Position
 from seaway.layers.cipher import Cipher, Unreadable
 from seaway.layers.encryption import EncryptedLayer
 from seaway.layers.engines import encrypted
-from seaway.layers.memory import MemoryLayer
+from seaway.layers.memory.layer import MemoryLayer
 from seaway.testing.layer_contract import KEPT, TOPIC, LayerContract, Process, started
 
 OLD, NEW, OTHER = "o" * 32, "n" * 32, "x" * 32

@@ -7,7 +7,7 @@ import pytest
 from seaway.exceptions import ConfigurationError
 from seaway.layers.engines import make_layer
 from seaway.layers.local.client import LocalLayer
-from seaway.layers.memory import MemoryLayer
+from seaway.layers.memory.layer import MemoryLayer
 
 
 def test_memory() -> None:

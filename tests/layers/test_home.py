@@ -17,8 +17,8 @@ from seaway.exceptions import LayerUnavailable, SyncCallInLoop
 from seaway.layers.base import Layer, Position, Receiver
 from seaway.layers.home import LayerHome
 from seaway.layers.local.place import find_place
-from seaway.layers.memory import MemoryLayer
-from seaway.layers.store import Store
+from seaway.layers.memory.layer import MemoryLayer
+from seaway.layers.memory.store import Store
 from seaway.testing.layer_contract import PATIENCE
 
 SOURCE = Path(seaway.__file__).parent.parent

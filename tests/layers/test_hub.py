@@ -10,8 +10,8 @@ from seaway.exceptions import LayerUnavailable
 from seaway.layers import fanout, presence_fanout
 from seaway.layers.base import Gap, Headcount, History, Page, Position, PresenceChange, Publication
 from seaway.layers.hub import Hub
-from seaway.layers.memory import MemoryLayer
-from seaway.layers.store import Store
+from seaway.layers.memory.layer import MemoryLayer
+from seaway.layers.memory.store import Store
 from seaway.layers.stream import RECENT_EVENTS, State, Subscription, Unsayable
 from tests.waiting import until
 

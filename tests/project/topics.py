@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from pathlib import Path
 
 from seaway import History, Topic, action
 
@@ -67,4 +68,20 @@ class Crowd(Topic):
     presence = True
 
     async def join(self) -> int:
+        return os.getpid()
+
+
+class Desk(Topic):
+    """Sells tickets, and writes down that it did."""
+
+    route = "desks/<slug:name>"
+
+    async def join(self, name: str) -> int:
+        return os.getpid()
+
+    @action(once=True)
+    async def sell(self, ticket: str, seconds: float = 0.0) -> int:
+        with (Path(os.environ["TEST_PROJECT_FOLDER"]) / "sold").open("a", encoding="utf-8") as sold:
+            sold.write(f"{ticket}\n")
+        await asyncio.sleep(seconds)
         return os.getpid()

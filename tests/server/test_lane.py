@@ -14,8 +14,8 @@ import pytest
 
 from seaway.layers.base import Headcount, History, PresenceChange, Publication
 from seaway.layers.hub import Hub
-from seaway.layers.memory import MemoryLayer
-from seaway.layers.store import Store
+from seaway.layers.memory.layer import MemoryLayer
+from seaway.layers.memory.store import Store
 from seaway.layers.stream import Subscription
 from seaway.server import ring
 from seaway.server.lane import SMALLEST

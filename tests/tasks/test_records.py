@@ -6,7 +6,7 @@ import pytest
 
 from seaway.layers.base import Position
 from seaway.layers.hub import Hub
-from seaway.layers.memory import MemoryLayer
+from seaway.layers.memory.layer import MemoryLayer
 from seaway.tasks.records import Record, find, keep
 
 

@@ -187,7 +187,7 @@ async def test_a_long_handler_keeps_its_message() -> None:
     calls = 0
     finish = asyncio.Event()
 
-    @channel("work", lease=0.2).handler(concurrency=2)
+    @channel("work", lease=1.5).handler(concurrency=2)
     async def work(value: int) -> None:
         nonlocal calls
         calls += 1
@@ -196,7 +196,7 @@ async def test_a_long_handler_keeps_its_message() -> None:
     async with working() as runner:
         await channel("work").send(1)
         await until(lambda: calls == 1)
-        await asyncio.sleep(0.7)
+        await asyncio.sleep(3.2)
         finish.set()
         await until(lambda: runner.handled == 1)
     assert calls == 1

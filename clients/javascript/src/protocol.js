@@ -10,7 +10,8 @@
  *
  * @typedef {{type: "join", topic: string, since?: Position}} JoinBody
  * @typedef {{type: "leave", topic: string}} LeaveBody
- * @typedef {{type: "call", topic: string, action: string, args: object}} CallBody
+ * @typedef {{type: "call", topic: string, action: string, args: object,
+ *   key?: string}} CallBody
  * @typedef {JoinBody | LeaveBody | CallBody} RequestBody a request before it has its id
  * @typedef {(RequestBody & {id: number}) | {type: "ping"}} ClientMessage
  *

@@ -15,7 +15,7 @@
  */
 
 import { gapDelay, retryDelay } from "./backoff.js";
-import { Calls } from "./calls.js";
+import { Calls, newKey } from "./calls.js";
 import { Emitter } from "./emitter.js";
 import { SeawayError, report } from "./error.js";
 import { Presence } from "./presence.js";
@@ -112,10 +112,11 @@ export class Topic {
    * Runs an action of the topic, once the topic is joined.
    * @param {string} action
    * @param {object} [args]
-   * @param {{timeout?: number}} [options] `timeout` in milliseconds, the wait for a join included
+   * @param {{timeout?: number, once?: boolean}} [options] `timeout` in milliseconds, the wait for a
+   *   join included; `once`: asked again after a loss, for actions that take effect once
    * @returns {Promise<any>} what the action returned; rejects with a SeawayError
    */
-  call(action, args = {}, { timeout = 10_000 } = {}) {
+  call(action, args = {}, { timeout = 10_000, once = false } = {}) {
     if (typeof action !== "string" || !isObject(args)) {
       return Promise.reject(new TypeError("call(action, args): a string and an object."));
     }
@@ -124,7 +125,9 @@ export class Topic {
       return Promise.reject(new SeawayError("not_joined", text));
     }
     if (this.#link.state() === "closed") return Promise.reject(disconnected());
-    const answer = this.#calls.add({ type: "call", topic: this.#name, action, args }, timeout);
+    const key = once ? { key: newKey() } : {};
+    const body = { type: /** @type {const} */ ("call"), topic: this.#name, action, args, ...key };
+    const answer = this.#calls.add(body, timeout);
     if (this.#state === "joined" && this.#link.state() === "open") this.#calls.flush();
     return answer;
   }

@@ -98,7 +98,7 @@ class SeatMap(Topic):
                 hold.until = hold.promised
                 hold.save()
 
-    @action
+    @action(once=True)
     def buy(self, seats: list[int]) -> dict[str, Any]:
         """Buy exactly these held seats, or none of them."""
         with transaction.atomic():

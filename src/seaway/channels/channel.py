@@ -20,7 +20,7 @@ from seaway.conf import layer_home
 from seaway.exceptions import ChannelClosed
 from seaway.layers import queues
 from seaway.layers.base import check_name
-from seaway.layers.home import Operation
+from seaway.layers.house import Operation
 from seaway.layers.queues import CAPACITY, LEASE, TRIES, QueueState
 from seaway.topics.address import forbid_running_loop
 from seaway.topics.encoding import encode_json

@@ -19,7 +19,7 @@ import msgspec
 from seaway.conf import layer_home
 from seaway.exceptions import LayerError
 from seaway.layers import queues
-from seaway.layers.home import Operation
+from seaway.layers.house import Operation
 
 logger = logging.getLogger("seaway.channels")
 

@@ -102,7 +102,7 @@ class JoinedTopic:
         """Run an action; JSON of what it returned. Raises `TopicError`."""
         if self.membership is None:
             raise NotJoined(f"Join {self.name} before you call its actions.")
-        return await self.membership.call(request.action, request.args)
+        return await self.membership.call(request.action, request.args, request.key)
 
     async def leave(self) -> None:
         """Undo all that a join did. Idempotent; never raises."""

@@ -32,12 +32,16 @@ class Leave(msgspec.Struct, frozen=True, gc=False):
 
 
 class Call(msgspec.Struct, frozen=True):
-    """Run ``action`` of a joined topic; ``args`` is one JSON object, not decoded yet."""
+    """Run ``action`` of a joined topic; ``args`` is one JSON object, not decoded yet.
+
+    :ivar key: the same for all attempts of a call that is to take effect once; otherwise empty.
+    """
 
     id: int
     topic: str
     action: str
     args: bytes
+    key: str = ""
 
 
 class Heartbeat(msgspec.Struct, frozen=True, gc=False):

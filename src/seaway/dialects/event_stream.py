@@ -18,7 +18,8 @@ from django.conf import settings
 
 from seaway.dialects.base import Call, Join, Leave, Request
 from seaway.exceptions import BadMessage, TopicError
-from seaway.layers.base import Headcount, Position, PresenceChange, Publication
+from seaway.layers.base import Headcount, Position, Publication
+from seaway.layers.stream import EventsAlone
 from seaway.protocol import sse
 from seaway.topics.decoding import event_parts
 
@@ -50,7 +51,7 @@ def _seal(topic: str, position: Position) -> str:
     return urlsafe_b64encode(hmac.digest(key, text, "sha256")[:_SEAL_BYTES]).decode()
 
 
-class EventStreamDialect:
+class EventStreamDialect(EventsAlone):
     """Use the one instance, `EVENT_STREAM`. Its messages are framed already; readers send none."""
 
     def decode(self, message: str | bytes) -> Request:
@@ -92,15 +93,6 @@ class EventStreamDialect:
     def gap(self, topic: str) -> bytes:
         """Not for the reader: a new snapshot follows."""
         return sse.COMMENT
-
-    def presence(self, topic: str, change: PresenceChange) -> bytes:
-        return b""
-
-    def members(self, topic: str, members: Sequence[bytes]) -> bytes:
-        return b""
-
-    def headcount(self, topic: str, count: Headcount) -> bytes:
-        return b""
 
 
 EVENT_STREAM = EventStreamDialect()

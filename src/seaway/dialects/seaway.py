@@ -25,6 +25,7 @@ SUBPROTOCOL = "seaway.v1"
 
 #: JavaScript's Number.MAX_SAFE_INTEGER: what every JSON reader can hold.
 _Integer = Annotated[int, Meta(ge=-(2**53) + 1, le=2**53 - 1)]
+_Key = Annotated[str, Meta(min_length=16, max_length=64)]
 _Offset = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 
 
@@ -58,12 +59,16 @@ class _Call(msgspec.Struct, tag="call"):
     topic: str
     action: str
     args: msgspec.Raw = msgspec.Raw(b"{}")
+    key: _Key | msgspec.UnsetType = msgspec.UNSET
 
     def request(self) -> Request:
         args = bytes(self.args)
         if not args.startswith(b"{"):
             raise BadMessage("Object expected - at `$.args`")
-        return Call(self.id, self.topic, self.action, args)
+        key = self.key
+        if isinstance(key, msgspec.UnsetType):
+            return Call(self.id, self.topic, self.action, args)
+        return Call(self.id, self.topic, self.action, args, key)
 
 
 class _Ping(msgspec.Struct, tag="ping"):

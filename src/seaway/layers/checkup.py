@@ -17,7 +17,7 @@ import msgspec
 
 from seaway.exceptions import ConfigurationError, LayerError
 from seaway.layers.base import History, Layer, Position, PresenceChange, Publication
-from seaway.layers.memory import MemoryLayer
+from seaway.layers.memory.layer import MemoryLayer
 
 #: Events that are timed, and bytes of each.
 EVENTS, SIZE = 200, 200

@@ -19,7 +19,7 @@ LEGAL_NAMESPACE = r"\A[a-z0-9][a-z0-9_-]{0,39}\Z"
 
 
 def _memory(url: SplitResult, namespace: str, place: str) -> Layer:
-    from seaway.layers.memory import MemoryLayer
+    from seaway.layers.memory.layer import MemoryLayer
 
     if url.path not in ("", "/"):
         raise ConfigurationError(f"{url.geturl()!r}: memory:// takes no path.")

@@ -1,7 +1,8 @@
 """The one event loop of a process that owns its layer and its hub.
 
 What lives here: `LayerHome`: who owns the layer, and how everybody else reaches it.
-What must not: what is asked of the layer, or a process-wide instance; that is the caller's.
+What must not: the layer's life on its loop (`house`), what is asked of it, or a process-wide
+instance; that is the caller's.
 
 In a server the server's own loop adopts the layer. In any other process (a WSGI worker, a shell, a
 task worker) the first use starts one background thread with a loop, and every call is handed over
@@ -12,99 +13,24 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import contextlib
 import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from concurrent.futures import CancelledError as HandedOverCancelled
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from seaway.exceptions import LayerUnavailable, SeawayError, SyncCallInLoop
+from seaway.exceptions import LayerUnavailable, SyncCallInLoop
+from seaway.layers.background import running_loop
 from seaway.layers.base import Layer
+from seaway.layers.house import House, Operation
 from seaway.layers.hub import Hub
 
 logger = logging.getLogger("seaway.layers")
 
 T = TypeVar("T")
-
-#: What may be asked of a layer: a function that is called on its loop.
-Operation = Callable[[Layer], Coroutine[Any, Any, T]]
-
-#: Seconds that the end of a process waits for its layer to say goodbye.
-GOODBYE_SECONDS = 2.0
-
-
-class _House:
-    """One loop with one layer, from the first use to the end. All coroutines run on its loop."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, make: Callable[[], Layer]) -> None:
-        self.loop = loop
-        self.thread: threading.Thread | None = None
-        self.layer: Layer | None = None
-        self.hub: Hub | None = None
-        #: Called once, when the layer is about to leave this loop.
-        self.leavers: list[Callable[[], None]] = []
-        self._make = make
-        self._opening = asyncio.Lock()
-        self._closed = False
-        self._end = asyncio.Event()
-
-    async def open(self) -> Layer:
-        """Start the layer at the first call, and again if that failed."""
-        if self.layer is not None:
-            return self.layer
-        async with self._opening:
-            if self._closed:
-                raise LayerUnavailable("This process is closing its layer.")
-            if self.layer is None:
-                layer = self._make()
-                hub = Hub(layer)
-                await layer.start(hub)
-                self.layer, self.hub = layer, hub
-        return self.layer
-
-    async def do(self, operation: Operation[T]) -> T:
-        return await operation(await self.open())
-
-    async def close(self) -> None:
-        async with self._opening:
-            self._closed = True
-            leavers, self.leavers = self.leavers, []
-            for call in leavers:
-                call()
-            if self.hub is not None:
-                await self.hub.close()
-            if self.layer is not None:
-                await self.layer.close()
-
-    def when_it_leaves(self, call: Callable[[], None]) -> None:
-        if self._closed:
-            raise LayerUnavailable("This process is closing its layer.")
-        if call not in self.leavers:
-            self.leavers.append(call)
-
-    # A house with a thread of its own ------------------------------------------------------------
-
-    def move_in(self) -> None:
-        """Run the loop in a daemon thread."""
-        self.thread = threading.Thread(target=self._live, name="seaway-layer", daemon=True)
-        self.thread.start()
-
-    def _live(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
-            runner.run(self._end_awaited())
-
-    async def _end_awaited(self) -> None:
-        await self._end.wait()
-
-    async def close_and_end(self) -> None:
-        try:
-            await self.close()
-        finally:
-            self._end.set()
 
 
 class LayerHome:
@@ -116,7 +42,7 @@ class LayerHome:
     def __init__(self, make: Callable[[], Layer]) -> None:
         self._make = make
         self._lock = threading.Lock()
-        self._house: _House | None = None
+        self._house: House | None = None
         _homes.add(self)
 
     # The server's loop ---------------------------------------------------------------------------
@@ -137,10 +63,10 @@ class LayerHome:
             elif before is not None and before.thread is None:
                 raise RuntimeError("Another event loop of this process has adopted the layer.")
             else:
-                house = self._house = _House(loop, self._make)
+                house = self._house = House(loop, self._make)
         try:
             if before is not None and before is not house:
-                await asyncio.to_thread(_close_background, before)
+                await asyncio.to_thread(before.move_out)
             await house.open()
         except BaseException:
             self._forget(house)
@@ -204,7 +130,7 @@ class LayerHome:
         :raises SyncCallInLoop: this thread's loop is running.
         :raises LayerError: from the operation, or because the layer cannot be started.
         """
-        if _running_loop() is not None:
+        if running_loop() is not None:
             raise SyncCallInLoop(
                 "This thread runs an event loop, which a synchronous call would block. "
                 "Await the a-prefixed twin instead, as in `await topic.apublish(...)`."
@@ -239,7 +165,7 @@ class LayerHome:
             if house is None or house.thread is None:
                 return
             self._house = None
-        _close_background(house)
+        house.move_out()
 
     # Inside --------------------------------------------------------------------------------------
 
@@ -249,20 +175,20 @@ class LayerHome:
         with self._lock:
             house = self._living()
             if house is None:
-                house = self._house = _House(asyncio.new_event_loop(), self._make)
+                house = self._house = House(asyncio.new_event_loop(), self._make)
                 house.move_in()
             elif house.thread is None and not house.loop.is_running():
                 raise LayerUnavailable("The event loop that adopted the layer is not running.")
             return asyncio.run_coroutine_threadsafe(house.do(operation), house.loop)
 
-    def _living(self) -> _House | None:
+    def _living(self) -> House | None:
         """The house, unless its loop ended without releasing it."""
         house = self._house
         if house is None or house.loop.is_closed():
             return None
         return house
 
-    def _forget(self, house: _House) -> None:
+    def _forget(self, house: House) -> None:
         with self._lock:
             if self._house is house:
                 self._house = None
@@ -276,27 +202,11 @@ class LayerHome:
                 house.layer.forked()
 
 
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    with contextlib.suppress(RuntimeError):
-        return asyncio.get_running_loop()
-    return None
-
-
-def _close_background(house: _House) -> None:
-    """Close the layer of a background house and end its thread, quietly and in bounded time."""
-    assert house.thread is not None  # noqa: S101  callers have looked
-    try:
-        asyncio.run_coroutine_threadsafe(house.close_and_end(), house.loop).result(GOODBYE_SECONDS)
-    except (SeawayError, OSError, HandedOverCancelled) as error:
-        logger.debug("the layer did not close in order: %r", error)
-    house.thread.join(GOODBYE_SECONDS)
-
-
 _homes: weakref.WeakSet[LayerHome] = weakref.WeakSet()
 
 #: What a forked child holds of its parent's. Kept for ever: collecting the loop would take the
 #: parent's descriptors out of the selector, which parent and child share in the kernel.
-_inherited: list[_House] = []
+_inherited: list[House] = []
 
 
 def _after_fork() -> None:

@@ -14,10 +14,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Coroutine
-from typing import Any
 
 from seaway.exceptions import CloseCode, LayerError
+from seaway.layers.background import Background
 from seaway.layers.base import Gap, Layer, Position, PresenceChange, Publication
 from seaway.layers.catching_up import read_on, repair, write_recent
 from seaway.layers.fanout import FanOut
@@ -36,16 +35,15 @@ class Hub:
         self._streams: dict[str, Stream] = {}
         self._starting: dict[str, asyncio.Task[None]] = {}
         self._stopping: dict[str, asyncio.Task[None]] = {}
+        self._background = Background(_failed)
+        self._spawn = self._background.spawn
         self._fanout = FanOut(self._loop, self._fall_behind, self._flushed, self._tell_gap)
         self._enqueue = self._fanout.enqueue
         self._presence = PresenceFanOut(layer, self._streams, self._spawn)
-        self._tasks: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
         """Stop all background work. The layer is closed by its owner."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._background.end()
 
     # Subscribing ---------------------------------------------------------------------------------
 
@@ -282,16 +280,7 @@ class Hub:
     def _watched(self, stream: Stream) -> bool:
         return self._streams.get(stream.topic) is stream
 
-    # Tasks ---------------------------------------------------------------------------------------
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-        return task
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if error is not None and not isinstance(error, LayerError):
-            logger.error("the hub failed", exc_info=error)
+def _failed(error: BaseException) -> None:
+    if not isinstance(error, LayerError):
+        logger.error("the hub failed", exc_info=error)

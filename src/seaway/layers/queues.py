@@ -23,6 +23,8 @@ LEASE = 30.0
 TRIES = 5
 #: Seconds for which an engine remembers at least that a ``once`` was seen.
 ONCE_SECONDS = 3600.0
+#: Why a message died whose last receiver kept silent.
+LEASE_RAN_OUT = "its lease ran out"
 
 
 class Delivery(msgspec.Struct, frozen=True, gc=False):

@@ -78,6 +78,19 @@ class Encoding(Protocol):
         """The framed message that tells how many are present."""
 
 
+class EventsAlone:
+    """An `Encoding` that says nothing of presence. What derives from it says the rest."""
+
+    def presence(self, topic: str, change: PresenceChange) -> bytes:
+        return b""
+
+    def members(self, topic: str, members: Sequence[bytes]) -> bytes:
+        return b""
+
+    def headcount(self, topic: str, count: Headcount) -> bytes:
+        return b""
+
+
 class State(enum.Enum):
     """A subscription's life: HELD → BEHIND ⇄ LIVE, and at any time ENDED."""
 

@@ -11,7 +11,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType, SimpleNamespace
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_type_hints, overload
 
 import msgspec
 
@@ -30,16 +30,28 @@ _MISSING = re.compile(r"Object missing required field `(.+)`")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.+)`")
 
 
-def action(method: F) -> F:
+@overload
+def action(method: F, /) -> F: ...
+@overload
+def action(*, once: bool = False) -> Callable[[F], F]: ...
+def action(method: F | None = None, /, *, once: bool = False) -> F | Callable[[F], F]:
     """Mark a method of a `Topic` as one that clients may call by its name.
 
     Arguments arrive by keyword and are validated from the annotations, which every parameter needs:
     anything that msgspec decodes, dataclasses and ``msgspec.Struct`` included. Nothing is
     converted: ``"12"`` is not an ``int``.
+
+    :param once: a call that its client repeats takes effect once (`seaway.topics.once`).
     """
+    if method is None:
+        return functools.partial(_mark, once=once)
+    return _mark(method, once=once)
+
+
+def _mark(method: F, *, once: bool) -> F:
     if not inspect.isfunction(method):
         raise TypeError(f"@action marks a method, written as a plain function, not {method!r}.")
-    setattr(method, _MARK, True)
+    setattr(method, _MARK, {"once": once})
     return method
 
 
@@ -47,10 +59,14 @@ class Action:
     """One entry of a class's table.
 
     :param owner: the qualified name of the class, for messages.
+    :param once: whether its calls may be repeated.
     """
 
-    def __init__(self, name: str, function: Callable[..., Any], owner: str) -> None:
+    def __init__(
+        self, name: str, function: Callable[..., Any], owner: str, *, once: bool = False
+    ) -> None:
         self.name = name
+        self.once = once
         self.function = function
         self.owner = owner
 
@@ -129,8 +145,8 @@ def collect(cls: type) -> Mapping[str, Action]:
     for base in reversed(cls.__mro__):
         for name, value in vars(base).items():
             table.pop(name, None)
-            if inspect.isfunction(value) and getattr(value, _MARK, False):
-                table[name] = Action(name, value, base.__qualname__)
+            if inspect.isfunction(value) and (mark := getattr(value, _MARK, None)) is not None:
+                table[name] = Action(name, value, base.__qualname__, **mark)
     return MappingProxyType(table)
 
 

@@ -23,9 +23,9 @@ import msgspec
 
 from seaway.conf import layer_home
 from seaway.exceptions import EventsMissed, LayerUnavailable
-from seaway.layers.base import Headcount, Layer, Position, PresenceChange, Publication
+from seaway.layers.base import Layer, Position, Publication
 from seaway.layers.hub import Hub
-from seaway.layers.stream import State, Subscription
+from seaway.layers.stream import EventsAlone, State, Subscription
 from seaway.topics.decoding import event_object
 
 #: Frames that wait for their reader, over which the hub keeps a cursor instead.
@@ -55,7 +55,7 @@ class _Content(msgspec.Struct):
     data: Any = None
 
 
-class _Lines:
+class _Lines(EventsAlone):
     """The encoding of all followers: a line for each event."""
 
     def event(self, topic: str, publication: Publication) -> bytes:
@@ -65,15 +65,6 @@ class _Lines:
 
     def gap(self, topic: str) -> bytes:
         return _GAP
-
-    def presence(self, topic: str, change: PresenceChange) -> bytes:
-        return b""
-
-    def members(self, topic: str, members: Any) -> bytes:
-        return b""
-
-    def headcount(self, topic: str, count: Headcount) -> bytes:
-        return b""
 
 
 _LINES = _Lines()

@@ -21,11 +21,13 @@ from asgiref.sync import async_to_sync
 
 from seaway.auth import Visitor
 from seaway.conf import layer_home
-from seaway.exceptions import Forbidden, UnknownAction
+from seaway.exceptions import Forbidden, NotRepeatable, UnknownAction
 from seaway.layers.base import LEGAL_NAME, History, Layer
 from seaway.pool import refresh_connections, run_in_pool
+from seaway.topics.actions import Action
 from seaway.topics.answers import answering
 from seaway.topics.encoding import encode_json
+from seaway.topics.once import answer_once
 from seaway.topics.registry import registry
 from seaway.topics.topic import Topic
 
@@ -82,18 +84,34 @@ class Membership:
         self._joined = True
         return snapshot
 
-    async def call(self, action: str, args: bytes) -> bytes:
+    async def call(self, action: str, args: bytes, key: str = "") -> bytes:
         """Run an action; what it returns as JSON.
 
         :param args: a JSON object; empty stands for no arguments.
+        :param key: of a call that takes effect once; otherwise empty.
         :raises TopicError: the answer to the caller is an error.
         """
         entry = self.topic.actions.get(action)
         if entry is None:
             raise UnknownAction(f"{self.name} has no action {action[:80]!r}.")
         with answering(self._where(action)):
-            method = entry.function.__get__(self.topic)
-            return encode_json(await self._run(method, entry.decode(args)), "The result")
+            arguments = entry.decode(args)
+            if not key:
+                return await self._act(entry, arguments)
+            if not entry.once:
+                raise NotRepeatable(f"{action} is not an action that takes effect once.")
+            return await answer_once(
+                self.name, action, key, lambda: self._act_and_answer(entry, arguments)
+            )
+
+    async def _act(self, entry: Action, arguments: Mapping[str, Any]) -> bytes:
+        method = entry.function.__get__(self.topic)
+        return encode_json(await self._run(method, arguments), "The result")
+
+    async def _act_and_answer(self, entry: Action, arguments: Mapping[str, Any]) -> bytes:
+        """What went wrong becomes the answer here already: it is to be remembered, too."""
+        with answering(self._where(entry.name)):
+            return await self._act(entry, arguments)
 
     async def leave(self) -> None:
         """Run the ``leave`` hook, once for each join that succeeded. Never raises: the client is

@@ -8,11 +8,12 @@ What must not: sending, waiting, answering; that is `mailbox`'s.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from seaway.layers.base import Headcount, PresenceChange, Publication
+from seaway.layers.base import Publication
+from seaway.layers.stream import EventsAlone
 from seaway.topics.routes import RESERVED
 
 #: Bytes of a letter that are not its body, generously.
@@ -51,7 +52,7 @@ _SIZE_BYTES = 4
 _GAP = bytes(_SIZE_BYTES)
 
 
-class _LetterEncoding:
+class _LetterEncoding(EventsAlone):
     """The hub's encoding for mailboxes: each publication with its size before it."""
 
     def event(self, topic: str, publication: Publication) -> bytes:
@@ -59,15 +60,6 @@ class _LetterEncoding:
 
     def gap(self, topic: str) -> bytes:
         return _GAP
-
-    def presence(self, topic: str, change: PresenceChange) -> bytes:
-        return b""
-
-    def members(self, topic: str, members: Sequence[bytes]) -> bytes:
-        return b""
-
-    def headcount(self, topic: str, count: Headcount) -> bytes:
-        return b""
 
 
 ENCODING = _LetterEncoding()

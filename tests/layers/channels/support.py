@@ -18,11 +18,11 @@ from seaway.layers.base import History, Position
 from seaway.layers.channels import group, groups, inbox, inboxes, memory
 from seaway.layers.channels.layer import ChannelLayer
 from seaway.layers.channels.memory import InMemoryChannelLayer
-from seaway.layers.desk import Desk
 from seaway.layers.home import LayerHome
-from seaway.layers.memory import MemoryLayer
-from seaway.layers.queue_store import QueueStore
-from seaway.layers.store import Store
+from seaway.layers.memory.desk import Desk
+from seaway.layers.memory.layer import MemoryLayer
+from seaway.layers.memory.queue_store import QueueStore
+from seaway.layers.memory.store import Store
 
 Anyone = ChannelLayer | InMemoryChannelLayer
 

@@ -14,7 +14,7 @@ from seaway.exceptions import ChannelFull, UnencodablePayload
 from seaway.layers.channels.layer import ChannelLayer
 from seaway.layers.channels.memory import InMemoryChannelLayer
 from seaway.layers.home import LayerHome
-from seaway.layers.memory import MemoryLayer
+from seaway.layers.memory.layer import MemoryLayer
 from tests.layers.channels.support import Anyone, Clock, nothing_comes, processes, soon
 from tests.waiting import until
 

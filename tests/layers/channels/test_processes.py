@@ -269,4 +269,4 @@ async def test_nothing_is_left_when_all_have_left(found: Processes) -> None:
     assert node is not None
     assert not node.groups.by_name
     await other.group_send("group", {"n": 1})
-    await until(lambda: not node._tasks)
+    await until(lambda: not node._background.busy)

@@ -16,7 +16,7 @@ from typing import cast
 
 import seaway
 from seaway.layers.base import Layer
-from seaway.layers.local import wire
+from seaway.layers.local import frames, wire
 from seaway.layers.local.client import LocalLayer
 from seaway.layers.local.place import Durable, Place, lock_of
 from seaway.testing.layer_contract import PATIENCE
@@ -137,7 +137,7 @@ class Raw:
         return raw
 
     def send(self, *messages: wire.Request) -> None:
-        self.writer.write(b"".join(map(wire.frame, messages)))
+        self.writer.write(b"".join(map(frames.frame, messages)))
 
     async def reply(self) -> wire.Reply:
         while not self._replies:

@@ -1,17 +1,18 @@
 """The broker as its clients' bytes see it."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from seaway.layers.local import queue_wire, wire
-from seaway.layers.local.broker import main
+from seaway.layers.local import frames, queue_wire, wire
+from seaway.layers.local.broker import Broker, main
 from seaway.layers.local.clients import ANSWERS
 from seaway.layers.local.launch import ensure_broker
-from seaway.layers.local.place import Place, find_place
-from seaway.layers.local.session import MAX_BUFFER
+from seaway.layers.local.place import Durable, Place, find_place
+from seaway.layers.local.session import MAX_BUFFER, Session
 from tests.layers.local.support import Raw
 
 
@@ -149,19 +150,19 @@ async def test_who_does_not_greet_properly_is_disconnected(
         b"GET / HTTP/1.1\r\n\r\n",
         b"\xff\xff\xff\xff",
         b"\x00\x00\x00\x00",
-        wire.frame(wire.Hello(wire.WIRE_VERSION, 10.0, "c")),
-        wire.frame(wire.Read(1, "t", "e", 0, 0)),
-        wire.frame(wire.Publish(1, "t", b"", -1, 1.0)),
-        wire.frame(wire.Publish(1, "t", b"", 1, -1.0)),
-        wire.frame(wire.Publish(1, "t", b"", 1, float("nan"))),
-        wire.frame(wire.Done(1)),
-        wire.frame(queue_wire.Send(1, "c", b"", 0, 0.0, 0.0, None, "", "")),
-        wire.frame(queue_wire.Send(1, "c", b"", 1, float("nan"), 0.0, None, "", "")),
-        wire.frame(queue_wire.Send(1, "a b", b"", 1, 0.0, 0.0, None, "", "")),
-        wire.frame(queue_wire.Receive(1, "c", 0, 0.0, 1.0, 1)),
-        wire.frame(queue_wire.Receive(1, "c", 1, 0.0, float("nan"), 1)),
-        wire.frame(queue_wire.Nack(1, "c", "r", float("nan"), False, "")),
-        wire.frame(queue_wire.Extend(1, "c", "r", -1.0)),
+        frames.frame(wire.Hello(wire.WIRE_VERSION, 10.0, "c")),
+        frames.frame(wire.Read(1, "t", "e", 0, 0)),
+        frames.frame(wire.Publish(1, "t", b"", -1, 1.0)),
+        frames.frame(wire.Publish(1, "t", b"", 1, -1.0)),
+        frames.frame(wire.Publish(1, "t", b"", 1, float("nan"))),
+        frames.frame(wire.Done(1)),
+        frames.frame(queue_wire.Send(1, "c", b"", 0, 0.0, 0.0, None, "", "")),
+        frames.frame(queue_wire.Send(1, "c", b"", 1, float("nan"), 0.0, None, "", "")),
+        frames.frame(queue_wire.Send(1, "a b", b"", 1, 0.0, 0.0, None, "", "")),
+        frames.frame(queue_wire.Receive(1, "c", 0, 0.0, 1.0, 1)),
+        frames.frame(queue_wire.Receive(1, "c", 1, 0.0, float("nan"), 1)),
+        frames.frame(queue_wire.Nack(1, "c", "r", float("nan"), False, "")),
+        frames.frame(queue_wire.Extend(1, "c", "r", -1.0)),
     ],
 )
 async def test_who_breaks_the_protocol_is_disconnected_and_nobody_else(
@@ -176,7 +177,7 @@ async def test_who_breaks_the_protocol_is_disconnected_and_nobody_else(
 
 
 async def test_an_answer_that_is_too_large_is_refused(raw: Raw) -> None:
-    half = wire.MAX_FRAME // 2 + 100
+    half = frames.MAX_FRAME // 2 + 100
     raw.send(
         wire.Enter(1, "t", {"ann": b"A" * half}, {}), wire.Enter(2, "t", {"bob": b"B" * half}, {})
     )
@@ -279,3 +280,20 @@ async def test_what_a_lost_client_waited_for_is_done_when_it_is_back(place: Plac
     assert isinstance(handed, queue_wire.Handed)
     assert [(parcel.data, parcel.attempt) for parcel in handed.parcels] == [(b"x", 1)]
     await again.close()
+
+
+async def test_who_comes_when_it_has_decided_to_quit_is_not_welcomed(tmp_path: Path) -> None:
+    decided = asyncio.Event()
+    broker = Broker(
+        linger=0, quit_=decided.set, reachable=lambda: True, journal=None, durable=Durable.NOT
+    )
+    loop = asyncio.get_running_loop()
+    path = tmp_path / "socket"
+    server = await loop.create_unix_server(lambda: Session(broker), path)
+    await decided.wait()
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(frames.frame(wire.Hello(wire.WIRE_VERSION, 10.0, "c" * 16)))
+    with contextlib.suppress(ConnectionResetError):
+        assert await reader.read(1) == b""
+    writer.close()
+    server.close()

@@ -1,8 +1,8 @@
 """What the broker remembers of a client stays within bounds."""
 
-from seaway.layers.desk import Desk, Waiting
 from seaway.layers.local.clients import ANSWERS, RECEIPTS, Client
-from seaway.layers.queue_store import QueueStore
+from seaway.layers.memory.desk import Desk, Waiting
+from seaway.layers.memory.queue_store import QueueStore
 
 
 def test_as_many_answers_are_remembered_as_a_client_may_wait_for() -> None:

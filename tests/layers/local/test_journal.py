@@ -13,17 +13,10 @@ from seaway.exceptions import LayerUnavailable
 from seaway.layers.base import Gap, History, Page, Position
 from seaway.layers.local.database import Changes, Database
 from seaway.layers.local.journal import Journal
-from seaway.layers.queue_store import QueueStore
-from seaway.layers.store import Store
-from seaway.layers.stored_stream import IDLE_SECONDS
-
-
-class Clock:
-    def __init__(self, now: float = 1000.0) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
+from seaway.layers.memory.queue_store import QueueStore
+from seaway.layers.memory.store import Store
+from seaway.layers.memory.stored_stream import IDLE_SECONDS
+from tests.layers.clock import Clock
 
 
 class Broker:

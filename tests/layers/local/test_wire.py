@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from seaway.exceptions import ProtocolError
-from seaway.layers.local import queue_wire, wire
+from seaway.layers.local import frames, queue_wire, wire
 
 ANY_PACE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 IDS = st.integers(0, 2**53)
@@ -82,7 +82,7 @@ def cut(data: bytes, points: list[int]) -> list[bytes]:
 @given(st.lists(REQUESTS, max_size=8), st.lists(st.integers(0, 10_000), max_size=12))
 def test_requests_survive_any_cut(messages: list[wire.Request], points: list[int]) -> None:
     parser = wire.requests()
-    pieces = cut(b"".join(map(wire.frame, messages)), points)
+    pieces = cut(b"".join(map(frames.frame, messages)), points)
     assert [message for piece in pieces for message in parser.feed(piece)] == messages
 
 
@@ -90,7 +90,7 @@ def test_requests_survive_any_cut(messages: list[wire.Request], points: list[int
 @given(st.lists(REPLIES, max_size=8), st.lists(st.integers(0, 10_000), max_size=12))
 def test_replies_survive_any_cut(messages: list[wire.Reply], points: list[int]) -> None:
     parser = wire.replies()
-    pieces = cut(b"".join(map(wire.frame, messages)), points)
+    pieces = cut(b"".join(map(frames.frame, messages)), points)
     assert [message for piece in pieces for message in parser.feed(piece)] == messages
 
 
@@ -117,7 +117,7 @@ def test_any_body_is_a_message_or_a_protocol_error(body: bytes) -> None:
 
 def test_a_large_message_in_small_pieces() -> None:
     message = wire.Publish(1, "topic", b"x" * 3_000_000, 0, 1.0)
-    parser, framed = wire.requests(), wire.frame(message)
+    parser, framed = wire.requests(), frames.frame(message)
     found = []
     for start in range(0, len(framed), 4096):
         found += parser.feed(framed[start : start + 4096])
@@ -126,12 +126,12 @@ def test_a_large_message_in_small_pieces() -> None:
 
 def test_a_frame_that_is_too_long_is_refused_before_it_has_come() -> None:
     with pytest.raises(ProtocolError, match="over the limit"):
-        wire.requests().feed((wire.MAX_FRAME + 1).to_bytes(4, "big") + b"x")
+        wire.requests().feed((frames.MAX_FRAME + 1).to_bytes(4, "big") + b"x")
 
 
 def test_a_message_that_is_too_long_is_not_sent() -> None:
     with pytest.raises(ProtocolError, match="over the limit"):
-        wire.frame(wire.Publish(1, "topic", bytes(wire.MAX_FRAME), 0, 1.0))
+        frames.frame(wire.Publish(1, "topic", bytes(frames.MAX_FRAME), 0, 1.0))
 
 
 @pytest.mark.parametrize(
@@ -145,6 +145,6 @@ def test_what_is_no_request_is_refused(content: object) -> None:
 
 
 def test_text_that_is_not_utf8_is_refused() -> None:
-    body = wire.frame(wire.Watch(1, "abc"))[4:].replace(b"abc", b"a\xffc")
+    body = frames.frame(wire.Watch(1, "abc"))[4:].replace(b"abc", b"a\xffc")
     with pytest.raises(ProtocolError, match="not a message"):
         wire.requests().feed(len(body).to_bytes(4, "big") + body)

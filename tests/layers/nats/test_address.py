@@ -3,8 +3,8 @@
 import pytest
 
 from seaway.exceptions import ConfigurationError
+from seaway.layers.address import Endpoint
 from seaway.layers.engines import make_layer
-from seaway.layers.nats.address import Endpoint
 from seaway.layers.nats.layer import NatsLayer
 from seaway.layers.nats.subjects import name, streams, token
 

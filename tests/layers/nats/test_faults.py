@@ -164,7 +164,7 @@ async def test_a_deleted_stream_is_made_again_with_new_epochs(
     await there.layer.watch(TOPIC)
     before = await here.layer.publish(TOPIC, b"x", KEPT)
     assert isinstance(here.layer, NatsLayer)
-    await here.layer._jetstream.request(f"STREAM.DELETE.{here.layer._streams.topics}", {})
+    await here.layer._jetstream.api.request(f"STREAM.DELETE.{here.layer._streams.topics}", {})
     after = await here.layer.publish(TOPIC, b"y", KEPT)
     await there.heard.until(
         lambda: any(position.epoch != before.epoch for _, position in there.heard.restorations)

@@ -90,11 +90,11 @@ async def lead(layer: NatsLayer, node: str) -> None:
     async with asyncio.timeout(PATIENCE):
         while True:
             with suppress(LayerError):
-                facts = await layer._jetstream.info(name)
+                facts = await layer._jetstream.api.info(name)
                 if facts["cluster"].get("leader") == node:
                     return
                 wish = {"placement": {"preferred": node}}
-                await layer._jetstream.request(f"STREAM.LEADER.STEPDOWN.{name}", wish)
+                await layer._jetstream.api.request(f"STREAM.LEADER.STEPDOWN.{name}", wish)
             await asyncio.sleep(0.2)
 
 

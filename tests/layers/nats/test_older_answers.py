@@ -13,9 +13,10 @@ import pytest_asyncio
 
 from seaway.layers.base import Gap, Page, Position
 from seaway.layers.nats.answers import Stored
-from seaway.layers.nats.engine import Engine, Message, NoAnswer
-from seaway.layers.nats.jetstream import Batch, JetStream
+from seaway.layers.nats.archive import Archive, Batch
+from seaway.layers.nats.engine import Engine
 from seaway.layers.nats.layer import NatsLayer
+from seaway.layers.nats.requests import Message, NoAnswer
 from seaway.testing.layer_contract import KEPT, TOPIC
 from tests.layers.nats.support import namespace, nats_layer, stored
 from tests.servers.nats import NatsCluster
@@ -44,10 +45,10 @@ async def pair(cluster: NatsCluster) -> AsyncIterator[tuple[NatsLayer, NatsLayer
 
 
 class Repeats:
-    """In the place of `JetStream.last`: of topics, says so many times what it has said before."""
+    """In the place of `Archive.last`: of topics, says so many times what it has said before."""
 
-    def __init__(self, jetstream: JetStream, times: int) -> None:
-        self._ask = jetstream.last
+    def __init__(self, archive: Archive, times: int) -> None:
+        self._ask = archive.last
         self._old: Stored | None = None
         self.times = 0
         self._wanted = times
@@ -65,9 +66,9 @@ class Repeats:
 
 async def repeating(monkeypatch: pytest.MonkeyPatch, layer: NatsLayer, times: int) -> Repeats:
     """From now on, where topics stand is said as it is at present, so many times."""
-    repeats = Repeats(layer._jetstream, times)
+    repeats = Repeats(layer._jetstream.archive, times)
     await repeats.remember(layer._streams.topics, layer._subjects.topic(TOPIC))
-    monkeypatch.setattr(layer._jetstream, "last", repeats)
+    monkeypatch.setattr(layer._jetstream.archive, "last", repeats)
     return repeats
 
 
@@ -137,7 +138,7 @@ async def test_events_that_servers_do_not_have_yet_are_asked_of_the_leader(
     async def behind(*_: Any) -> Batch:
         return Batch((), 0)
 
-    monkeypatch.setattr(here._jetstream, "batch", behind)
+    monkeypatch.setattr(here._jetstream.archive, "batch", behind)
     assert [one.data for one in await stored(here, before)] == [b"%d" % n for n in range(5)]
 
 

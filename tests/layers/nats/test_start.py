@@ -172,7 +172,7 @@ async def test_more_consumers_are_allowed_than_a_server_allows_by_itself(own_nat
     [here] = await processes(own_nats.url, 1, "seaway")
     assert isinstance(here.layer, NatsLayer)
     try:
-        info = await here.layer._jetstream.info("seaway_queues")
+        info = await here.layer._jetstream.api.info("seaway_queues")
         assert info["config"]["max_consumers"] == CONSUMERS > 1000
     finally:
         await here.layer.close()
@@ -181,7 +181,7 @@ async def test_more_consumers_are_allowed_than_a_server_allows_by_itself(own_nat
 async def test_streams_of_before_with_another_limit_of_consumers_stay(own_nats: Nats) -> None:
     [here] = await processes(own_nats.url, 1, "seaway")
     assert isinstance(here.layer, NatsLayer)
-    jetstream = here.layer._jetstream
+    jetstream = here.layer._jetstream.api
     [config] = [one for one in jetstream.streams if one["name"] == "seaway_queues"]
     await jetstream.request("STREAM.DELETE.seaway_queues", {})
     await jetstream.request("STREAM.CREATE.seaway_queues", {**config, "max_consumers": -1})
@@ -189,7 +189,7 @@ async def test_streams_of_before_with_another_limit_of_consumers_stay(own_nats: 
     [here] = await processes(f"{own_nats.url}?max_bytes=10000000", 1, "seaway")
     assert isinstance(here.layer, NatsLayer)
     try:
-        found = (await here.layer._jetstream.info("seaway_queues"))["config"]
+        found = (await here.layer._jetstream.api.info("seaway_queues"))["config"]
         assert (found["max_consumers"], found["max_bytes"]) == (-1, 10_000_000)
     finally:
         await here.layer.close()

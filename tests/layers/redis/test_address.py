@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from seaway.exceptions import ConfigurationError
-from seaway.layers.redis.address import Endpoint
+from seaway.layers.address import Endpoint
 from tests.layers.redis.support import redis_layer
 
 

@@ -12,7 +12,7 @@ import pytest
 from seaway.exceptions import LayerUnavailable
 from seaway.layers.base import Gap, Position
 from seaway.layers.hub import Hub
-from seaway.layers.memory import MemoryLayer
+from seaway.layers.memory.layer import MemoryLayer
 from seaway.transports import mailbox
 from seaway.transports.letters import topic_of
 from seaway.transports.mailbox import Mailbox, NoAnswer

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 from seaway.exceptions import LayerError
-from seaway.layers.base import Headcount, History, Position, PresenceChange, Publication
+from seaway.layers.base import History, Position, Publication
 from seaway.layers.hub import Hub
-from seaway.layers.stream import Subscription
+from seaway.layers.stream import EventsAlone, Subscription
 
 logger = logging.getLogger("seaway.channels")
 
@@ -30,7 +30,7 @@ _HEAD = struct.Struct(">QI")
 _GAP = _HEAD.pack(0, 0)
 
 
-class _Encoding:
+class _Encoding(EventsAlone):
     """The hub's encoding for all feeds: messages as they are, each behind its head."""
 
     def event(self, topic: str, publication: Publication) -> bytes:
@@ -38,15 +38,6 @@ class _Encoding:
 
     def gap(self, topic: str) -> bytes:
         return _GAP
-
-    def presence(self, topic: str, change: PresenceChange) -> bytes:
-        return b""
-
-    def members(self, topic: str, members: Sequence[bytes]) -> bytes:
-        return b""
-
-    def headcount(self, topic: str, count: Headcount) -> bytes:
-        return b""
 
 
 _ENCODING = _Encoding()

@@ -19,6 +19,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+from seaway.layers.background import running_loop
+
 logger = logging.getLogger("seaway.channels")
 
 T = TypeVar("T")
@@ -27,14 +29,6 @@ T = TypeVar("T")
 Put = Callable[[T], None]
 
 _Waiter = tuple[asyncio.AbstractEventLoop, "asyncio.Future[None]"]
-
-
-def running_loop() -> asyncio.AbstractEventLoop | None:
-    """The loop that runs on this thread, if one does."""
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
 
 
 class Inbox(Generic[T]):

@@ -16,8 +16,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from seaway.exceptions import ChannelFull
+from seaway.layers.background import running_loop
 from seaway.layers.channels.base import BaseChannelLayer, Capacities
-from seaway.layers.channels.inbox import Inbox, running_loop
+from seaway.layers.channels.inbox import Inbox
 from seaway.layers.channels.inboxes import Inboxes
 from seaway.layers.channels.messages import Message, decode_in_turn
 

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 
 from seaway.exceptions import LayerError, LayerUnavailable
+from seaway.layers.background import Background, running_loop
 from seaway.layers.channels.feed import HISTORY
 from seaway.layers.channels.group import Group
 from seaway.layers.channels.groups import Groups, insist
-from seaway.layers.channels.inbox import running_loop
 from seaway.layers.channels.inboxes import Inboxes
 from seaway.layers.channels.local import Tally
 from seaway.layers.channels.messages import encode_message
@@ -50,6 +50,9 @@ class Node:
         capacity: Callable[[str], int],
         on_gap: str,
     ) -> None:
+        self._background = Background(_failed)
+        #: Run a coroutine in the background, on the node's loop.
+        self.spawn = self._background.spawn
         self.hub = hub
         self.loop = asyncio.get_running_loop()
         self.ready: asyncio.Task[None] | None = None
@@ -71,7 +74,6 @@ class Node:
         self._capacity = capacity
         self._on_gap = on_gap
         self._takers: dict[str, Taker] = {}
-        self._tasks: set[asyncio.Task[Any]] = set()
 
     def move_in(self, before: Node) -> None:
         """Take over from the node of a hub that is gone; ``ready`` is done when that is done."""
@@ -102,8 +104,7 @@ class Node:
         except LayerError as error:
             logger.debug("not taken off the list: %s", error)
         self.end()
-        for task in list(self._tasks):
-            task.cancel()
+        self._background.cancel()
 
     # Channels ------------------------------------------------------------------------------------
 
@@ -263,18 +264,9 @@ class Node:
         else:
             self.loop.call_soon_threadsafe(call, *args)
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run a coroutine in the background, on the node's loop."""
-        task = self.loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-        return task
 
-    def _done(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            logger.error("the channel layer failed", exc_info=error)
+def _failed(error: BaseException) -> None:
+    logger.error("the channel layer failed", exc_info=error)
 
 
 #: What one process may ask of another.

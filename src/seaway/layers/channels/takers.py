@@ -20,8 +20,9 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from seaway.exceptions import ChannelFull, LayerError, LayerUnavailable
+from seaway.layers.background import running_loop
 from seaway.layers.base import Layer
-from seaway.layers.channels.inbox import Inbox, running_loop
+from seaway.layers.channels.inbox import Inbox
 from seaway.layers.channels.local import Tally
 from seaway.layers.queues import Delivery
 

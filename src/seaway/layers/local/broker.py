@@ -23,8 +23,7 @@ from typing import Any
 
 from seaway.exceptions import LayerUnavailable
 from seaway.layers.base import PresenceChange
-from seaway.layers.desk import Desk
-from seaway.layers.local import wire
+from seaway.layers.local import frames, wire
 from seaway.layers.local.clients import Clients
 from seaway.layers.local.database import Database
 from seaway.layers.local.gate import Gate
@@ -32,8 +31,9 @@ from seaway.layers.local.journal import Journal
 from seaway.layers.local.place import Durable
 from seaway.layers.local.seat import Seat
 from seaway.layers.local.session import Session
-from seaway.layers.queue_store import QueueStore
-from seaway.layers.store import Store
+from seaway.layers.memory.desk import Desk
+from seaway.layers.memory.queue_store import QueueStore
+from seaway.layers.memory.store import Store
 
 logger = logging.getLogger("seaway.broker")
 
@@ -74,11 +74,15 @@ class Broker:
         #: Whether the end of this turn of the loop is awaited, and whether `pass_on` has written.
         self._turn = self._passed_on = False
         self._leaving: asyncio.TimerHandle | None = None
+        self._left = False
         self._next_sweep = 0.0
         self._wait_for_clients()
         self._sweep()
 
     def opened(self, session: Session) -> None:
+        if self._left:
+            session.abort()  # unwelcomed, so it knows that it has to ask somebody else
+            return
         self._sessions.add(session)
         if self._leaving is not None:
             self._leaving.cancel()
@@ -96,7 +100,7 @@ class Broker:
             return
         watchers = self.store.watchers(topic)
         if watchers:
-            frame = wire.frame(wire.Changed(topic, change.entered, change.left))
+            frame = frames.frame(wire.Changed(topic, change.entered, change.left))
             for session in watchers:
                 session.push(frame)
 
@@ -140,14 +144,20 @@ class Broker:
             session.write_out()
 
     def _wait_for_clients(self) -> None:
-        self._leaving = self._loop.call_later(self._linger, self._quit)
+        self._leaving = self._loop.call_later(self._linger, self._leave)
+
+    def _leave(self) -> None:
+        """Nobody has been here for long enough, and nobody comes any more: who was accepted in this
+        very turn would be welcomed only to lose a broker that it has begun to use."""
+        self._left = True
+        self._quit()
 
     def _sweep(self) -> None:
         now = self._loop.time()
         # After a stop of this process itself (SIGSTOP, a starved machine), signs of life may be
         # waiting in the sockets: read them before anybody's lease is judged.
         if now <= self._next_sweep + SWEEP_EVERY:
-            self.announce_all(self.store.expire().items())
+            self.announce_all(self.store.presence.expire().items())
         self.store.sweep()
         self.desk.store.sweep()
         self.clients.sweep()

@@ -25,7 +25,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from seaway.layers.base import Position
-from seaway.layers.desk import Desk, Waiting
+from seaway.layers.memory.desk import Desk, Waiting
 
 if TYPE_CHECKING:
     from seaway.layers.local.session import Session

@@ -17,10 +17,10 @@ from typing import Any
 
 from seaway.layers.base import History, Position, Publication
 from seaway.layers.local.database import Changes, Database
-from seaway.layers.queue_message import Message
-from seaway.layers.queue_store import QueueStore
-from seaway.layers.store import Store
-from seaway.layers.stored_stream import StoredStream
+from seaway.layers.memory.queue_message import Message
+from seaway.layers.memory.queue_store import QueueStore
+from seaway.layers.memory.store import Store
+from seaway.layers.memory.stored_stream import StoredStream
 
 #: Seconds between two removals of what ``once`` is remembered for no longer.
 FORGET_EVERY = 60.0

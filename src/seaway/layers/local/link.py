@@ -12,7 +12,7 @@ import os
 from typing import Protocol, cast
 
 from seaway.exceptions import ProtocolError
-from seaway.layers.local import wire
+from seaway.layers.local import frames, wire
 
 logger = logging.getLogger("seaway.layers")
 
@@ -49,7 +49,8 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._transport.write(wire.frame(wire.Hello(wire.WIRE_VERSION, self._lease, self._client)))
+        hello = wire.Hello(wire.WIRE_VERSION, self._lease, self._client)
+        self._transport.write(frames.frame(hello))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None

@@ -1,7 +1,7 @@
 """What a connected process asks about channels, and how it is answered.
 
 What lives here: one function for each message of `queue_wire`; `HANDLERS` joins them.
-What must not: the state of channels (`seaway.layers.queue_store`), or who waits (`desk`).
+What must not: the state of channels (`seaway.layers.memory.queue_store`), or who waits (`desk`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from seaway.exceptions import (
     ProtocolError,
 )
 from seaway.layers.base import Position
-from seaway.layers.local import queue_wire, wire
+from seaway.layers.local import frames, queue_wire, wire
 from seaway.layers.queue_checks import check_lease, check_receive, check_seconds, check_send
 from seaway.layers.queues import Delivery
 
@@ -33,7 +33,7 @@ def send(session: Session, request: queue_wire.Send) -> None:
     channel, capacity = request.channel, request.capacity
     try:
         check_send(
-            channel, request.data, wire.MAX_FRAME, capacity=capacity, wait=request.wait,
+            channel, request.data, frames.MAX_FRAME, capacity=capacity, wait=request.wait,
             delay=request.delay, ttl=request.ttl, order=request.order, once=request.once,
         )  # fmt: skip
     except (ValueError, PayloadTooLarge) as error:

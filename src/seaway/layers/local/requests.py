@@ -16,7 +16,7 @@ import msgspec
 
 from seaway.exceptions import ChannelClosed, ChannelFull, LayerError, LayerUnavailable
 from seaway.layers.base import Position
-from seaway.layers.local import queue_wire, wire
+from seaway.layers.local import frames, queue_wire, wire
 from seaway.layers.local.link import Link
 
 #: Called at the moment that an answer is read, before what follows it.
@@ -59,7 +59,7 @@ class _Request(msgspec.Struct, eq=False):
             return self.frame
         question = self.question
         assert isinstance(question, queue_wire.Send | queue_wire.Receive)  # noqa: S101
-        return wire.frame(msgspec.structs.replace(question, wait=max(0.0, self.until - now)))
+        return frames.frame(msgspec.structs.replace(question, wait=max(0.0, self.until - now)))
 
     def fail(self, reason: str) -> None:
         if self.future is not None and not self.future.done():
@@ -101,7 +101,7 @@ class Requests:
         :param then: called with the answer before anything that follows it is looked at.
         :param again: what happens to it when its connection is lost after it had been written.
         """
-        frame = wire.frame(question)
+        frame = frames.frame(question)
         loop, id_ = self._loop, question.id
         future: asyncio.Future[Any] = loop.create_future()
         request = _Request(question, frame, loop.time() + timeout, future, then, again)
@@ -153,7 +153,7 @@ class Requests:
         """Send a request of the layer's own. Without a link there is nobody who has to know."""
         if self.link is not None:
             deadline = self._loop.time() + timeout
-            request = _Request(question, wire.frame(question), deadline, None, then)
+            request = _Request(question, frames.frame(question), deadline, None, then)
             self._pending[question.id] = request
             self._send(request)
 

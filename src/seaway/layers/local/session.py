@@ -1,8 +1,8 @@
 """One process that is connected to the broker: its requests, and what is written to it.
 
 What lives here: `Session`, the server side of `wire`.
-What must not: state of topics (`seaway.layers.store`), the other sessions (`broker`), or what is
-asked about channels (`queue_session`).
+What must not: state of topics (`seaway.layers.memory.store`), the other sessions (`broker`), or
+what is asked about channels (`queue_session`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from seaway.exceptions import ProtocolError
 from seaway.layers.base import Gap, History, Position
-from seaway.layers.local import wire
+from seaway.layers.local import frames, wire
 from seaway.layers.local.clients import Client
 from seaway.layers.local.queue_session import CHANGING, HANDLERS, done_before
 from seaway.layers.local.run import Run
@@ -147,7 +147,7 @@ class Session(asyncio.Protocol):
         if before is not None:
             before.abort()
         self.push(
-            wire.frame(wire.Welcome(wire.WIRE_VERSION, os.getpid(), known, self._broker.durable))
+            frames.frame(wire.Welcome(wire.WIRE_VERSION, os.getpid(), known, self._broker.durable))
         )
 
     def _publish(self, request: wire.Publish) -> None:
@@ -173,12 +173,12 @@ class Session(asyncio.Protocol):
             return
         watchers = self._store.watchers(run.topic)
         if watchers:
-            frame = wire.frame(run.published())
+            frame = frames.frame(run.published())
             for session in watchers:
                 session.push(frame)
             self._broker.pass_on()
         self.client.remember_placed(run.first_id, run.positions)
-        self.push(wire.frame(run.placed()))
+        self.push(frames.frame(run.placed()))
 
     def _watch(self, request: wire.Watch) -> None:
         self._answer_position(request.id, self._store.watch(request.topic, self))
@@ -203,23 +203,23 @@ class Session(asyncio.Protocol):
             self.answer(wire.Events(request.id, epoch, offset, request.offset + 1, events))
 
     def _enter(self, request: wire.Enter) -> None:
-        change = self._store.enter(self, request.topic, request.members, request.people)
+        change = self._store.presence.enter(self, request.topic, request.members, request.people)
         self._broker.announce(request.topic, change)
         self.answer(wire.Done(request.id))
 
     def _leave(self, request: wire.Leave) -> None:
-        change = self._store.leave(self, request.topic, request.member)
+        change = self._store.presence.leave(self, request.topic, request.member)
         self._broker.announce(request.topic, change)
         self.answer(wire.Done(request.id))
 
     def _members(self, request: wire.Members) -> None:
-        self.answer(wire.Present(request.id, self._store.members(request.topic)))
+        self.answer(wire.Present(request.id, self._store.presence.members(request.topic)))
 
     def _renew(self, request: wire.Renew) -> None:
-        self.answer(wire.Renewed(request.id, self._store.renew(self)))
+        self.answer(wire.Renewed(request.id, self._store.presence.renew(self)))
 
     def _headcount(self, request: wire.Headcount) -> None:
-        count = self._store.headcount(request.topic)
+        count = self._store.presence.headcount(request.topic)
         self.answer(wire.Heads(request.id, count.members, count.people))
 
     def _bye(self, request: wire.Bye) -> None:
@@ -227,14 +227,14 @@ class Session(asyncio.Protocol):
         self.answer(wire.Done(request.id))
 
     def _answer_position(self, id_: int, position: Position) -> None:
-        self.push(wire.frame(wire.At(id_, position.epoch, position.offset)))
+        self.push(frames.frame(wire.At(id_, position.epoch, position.offset)))
 
     def answer(self, answer: wire.Answer, *, remember: bool = False) -> None:
         """Answer a request; ``remember`` it for when the client asks again."""
         try:
-            frame = wire.frame(answer)
+            frame = frames.frame(answer)
         except ProtocolError as error:
-            frame = wire.frame(wire.Refused(answer.id, error.reason, wire.Cause.FAILED))
+            frame = frames.frame(wire.Refused(answer.id, error.reason, wire.Cause.FAILED))
         if remember:
             self.client.remember(answer.id, frame)
         self.push(frame)

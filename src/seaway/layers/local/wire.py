@@ -1,9 +1,8 @@
 """What the embedded broker and its clients say to each other.
 
-What lives here: the messages (those of channels: `queue_wire`), their frames, and the parser.
-Pure: bytes in, messages out. What must not: sockets, or what a message makes anybody do.
+What lives here: the messages (those of channels: `queue_wire`).
+What must not: their bytes (`frames`), sockets, or what a message makes anybody do.
 
-A frame is 4 bytes of length, big-endian, and a MessagePack array: tag, then the fields in order.
 A request's ``id`` comes back in its answer (`Placed` answers several); answers come in the order
 of the requests, but for those that had to wait. A client says `Hello` first and waits for
 `Welcome`. `Published` and `Changed` come unasked, in order with the answers: an event that follows
@@ -16,21 +15,15 @@ again on the next one under the same ids, and the broker does nothing twice (`cl
 from __future__ import annotations
 
 import enum
-import struct
 from collections.abc import Mapping, Sequence
-from typing import Generic, TypeVar
 
 import msgspec
 
-from seaway.exceptions import ProtocolError
+from seaway.layers.local.frames import Parser
 from seaway.layers.local.queue_wire import QueueAnswer, QueueQuestion
 
 #: Part of the socket's name. Raise it with any change to the messages.
 WIRE_VERSION = 3
-#: Bytes of a frame's body: a page of 4 MiB and one large event, or some 300,000 members.
-MAX_FRAME = 32 * 1024 * 1024
-
-_LENGTH = 4
 
 
 class Hello(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=0):
@@ -232,64 +225,6 @@ Request = Hello | Question
 Answer = At | Done | Events | Missed | Present | Renewed | Refused | Heads | Placed | QueueAnswer
 News = Published | Changed
 Reply = Welcome | Answer | News
-
-M = TypeVar("M")
-
-_unpack_length = struct.Struct(">I").unpack_from
-_encode = msgspec.msgpack.Encoder().encode
-
-
-def frame(message: msgspec.Struct) -> bytes:
-    """A message as it goes over the wire.
-
-    :raises ProtocolError: it is larger than the other side would take.
-    """
-    body = _encode(message)
-    if len(body) > MAX_FRAME:
-        raise ProtocolError(f"A message of {len(body):,} bytes is over the limit of {MAX_FRAME:,}.")
-    return len(body).to_bytes(_LENGTH, "big") + body
-
-
-class Parser(Generic[M]):
-    """Bytes to messages, however they are cut. One per connection and direction."""
-
-    __slots__ = ("_decode", "_rest")
-
-    def __init__(self, decoder: msgspec.msgpack.Decoder[M]) -> None:
-        self._decode = decoder.decode
-        self._rest = bytearray()
-
-    def feed(self, data: bytes) -> list[M]:
-        """The messages that ``data`` completes.
-
-        :raises ProtocolError: a frame over `MAX_FRAME`, or one that is not a message. What came
-            before it in ``data`` is lost with it, and the parser is of no further use.
-        """
-        rest = self._rest
-        source: bytes | bytearray = data
-        if rest:
-            rest += data
-            source = rest
-        messages: list[M] = []
-        decode = self._decode
-        start, end = 0, len(source)
-        try:
-            while end - start >= _LENGTH:
-                body = start + _LENGTH
-                stop = body + _unpack_length(source, start)[0]
-                if stop - body > MAX_FRAME:
-                    raise ProtocolError(f"a frame of {stop - body:,} bytes is over the limit")
-                if stop > end:
-                    break
-                messages.append(decode(source[body:stop]))
-                start = stop
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise ProtocolError(f"not a message of this protocol: {error}") from error
-        if source is rest:
-            del rest[:start]
-        elif start < end:
-            rest += source[start:]
-        return messages
 
 
 def requests() -> Parser[Request]:

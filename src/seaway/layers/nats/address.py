@@ -6,29 +6,18 @@ Errors name the part that is wrong and never show a password.
 
 from __future__ import annotations
 
-import difflib
 import ssl
-from pathlib import Path
-from typing import Literal, NamedTuple
-from urllib.parse import SplitResult, parse_qsl, unquote
+from typing import Literal
+from urllib.parse import SplitResult, unquote
 
 import msgspec
 
 from seaway.exceptions import ConfigurationError
+from seaway.layers.address import Endpoint, Rules, read_endpoint, read_options, tls_context
 
 PORT = 4222
 _FILES = ("ca", "cert", "key", "credentials")
 _TLS_ONLY = ("ca", "cert", "key", "check_hostname", "handshake_first")
-
-
-class Endpoint(NamedTuple):
-    """Where one server listens."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,18 +77,7 @@ class Address(msgspec.Struct, frozen=True):
 
     def tls_context(self) -> ssl.SSLContext:
         """:raises ConfigurationError: a certificate cannot be read."""
-        options = self.options
-        try:
-            context = ssl.create_default_context(cafile=options.ca or None)
-            if options.cert:
-                context.load_cert_chain(options.cert, options.key or None)
-        except (OSError, ssl.SSLError) as error:
-            names = [name for name in ("ca", "cert", "key") if getattr(options, name)]
-            raise ConfigurationError(
-                f"LAYER: the certificates ({', '.join(names)}) cannot be used: {error}."
-            ) from error
-        context.check_hostname = options.check_hostname
-        return context
+        return tls_context(self.options)
 
 
 def parse(url: SplitResult) -> Address:
@@ -109,7 +87,7 @@ def parse(url: SplitResult) -> Address:
     """
     scheme = url.scheme
     userinfo, _, hosts = url.netloc.rpartition("@")
-    endpoints = tuple(_endpoint(scheme, host) for host in hosts.split(","))
+    endpoints = tuple(read_endpoint(scheme, host, PORT) for host in hosts.split(","))
     if url.fragment:
         raise ConfigurationError(
             f"LAYER: {scheme}:// takes nothing after a #. In a password, write it as %23."
@@ -130,60 +108,11 @@ def parse(url: SplitResult) -> Address:
 def endpoint(text: str) -> Endpoint | None:
     """Where a server of the cluster says that it is; None for what cannot be understood."""
     try:
-        return _endpoint("nats", text)
+        return read_endpoint("nats", text, PORT)
     except ConfigurationError:
         return None
 
 
 def _options(query: str, *, tls: bool) -> Options:
-    try:
-        given = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
-    except ValueError:
-        message = "LAYER: what follows the ? has to be options such as timeout=5&lease=10."
-        raise ConfigurationError(message) from None
     known = [name for name in Options.__struct_fields__ if tls or name not in _TLS_ONLY]
-    for name in given:
-        if name not in known:
-            raise ConfigurationError(_unknown_option(name, known))
-    try:
-        options = msgspec.convert(given, Options, strict=False)
-    except msgspec.ValidationError as error:
-        raise ConfigurationError(f"LAYER: an option in its query is wrong: {error}.") from None
-    for name, (least, most, unit) in _RANGES.items():
-        if not least <= getattr(options, name) <= most:
-            raise ConfigurationError(
-                f"LAYER: the option {name} has to be from {least:,} to {most:,} {unit}."
-            )
-    for name in _FILES:
-        path = getattr(options, name)
-        if path and not Path(path).is_file():
-            raise ConfigurationError(f"LAYER: the option {name} names no file: {path}.")
-    return options
-
-
-def _unknown_option(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f" Did you mean {close[0]}?" if close else f" Known: {', '.join(known)}."
-    if name in Options.__struct_fields__:
-        hint = " It belongs to tls://."
-    # No value is repeated, and no name that is not one: a mistyped URL may have a secret here.
-    shown = name if name.isidentifier() and len(name) <= 30 else "of that name"
-    return f"LAYER has no option {shown}.{hint}"
-
-
-def _endpoint(scheme: str, text: str) -> Endpoint:
-    host, colon, number = text.rpartition(":")
-    if text.endswith("]") or not colon:
-        host, number = text, str(PORT)
-    host = host.removeprefix("[").removesuffix("]")
-    if not host:
-        raise ConfigurationError(
-            f"LAYER: {scheme}:// needs a host, as in {scheme}://localhost:{PORT}."
-        )
-    if not number.isascii() or not number.isdigit() or not 0 < int(number) < 65536:
-        # Not repeated: with a "/" or "#" in a password, it is a part of that.
-        raise ConfigurationError(
-            f"LAYER: the port after {scheme}://… has to be a number from 1 to 65535. If the "
-            "password has one of / ? # @ : in it, write those as %2F %3F %23 %40 %3A."
-        )
-    return Endpoint(host, int(number))
+    return read_options(query, Options, Rules(known, "It belongs to tls://.", _RANGES, _FILES))

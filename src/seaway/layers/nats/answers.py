@@ -1,6 +1,6 @@
 """What JetStream answers: messages, and refusals in words.
 
-What lives here: answers as values and exceptions. What must not: asking (`jetstream`).
+What lives here: answers as values and exceptions. What must not: asking (`api`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 
 from seaway.exceptions import ConfigurationError, LayerError
 from seaway.layers.nats import headers
-from seaway.layers.nats.engine import Message, NobodyThere
+from seaway.layers.nats.requests import Message, NobodyThere
 
 NOT_FOUND, NAME_IN_USE = 10037, 10058
 _STREAM_MISSING = 10059

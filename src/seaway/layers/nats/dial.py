@@ -14,7 +14,8 @@ from typing import Any
 
 from seaway import __version__
 from seaway.exceptions import ConfigurationError
-from seaway.layers.nats.address import Address, Endpoint
+from seaway.layers.address import Endpoint
+from seaway.layers.nats.address import Address
 from seaway.layers.nats.credentials import introduce
 from seaway.layers.nats.link import Link, LinkOwner
 

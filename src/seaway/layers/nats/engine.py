@@ -1,7 +1,7 @@
 """The connection to the servers of one address: kept up, with requests and subscriptions on it.
 
-What lives here: `Engine`: one per layer; reconnecting, requests, subscriptions, the clock, tasks.
-What must not: JetStream; that is `jetstream`'s.
+What lives here: `Engine`: one per layer; reconnecting, subscriptions, asking.
+What must not: waiting for answers (`requests`), or JetStream (`jetstream`).
 
 Subscriptions outlive a connection: they are placed on the next before anything else. Requests do
 not: who waits for an answer is told that the connection was lost, and asks again where that is
@@ -14,14 +14,17 @@ import asyncio
 import logging
 import os
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from seaway.exceptions import ConfigurationError, LayerError, LayerUnavailable
-from seaway.layers.nats import headers
-from seaway.layers.nats.address import Address, Endpoint, endpoint
+from seaway.layers.background import Background
+from seaway.layers.flaws import Flaws
+from seaway.layers.nats.address import Address, endpoint
+from seaway.layers.nats.clock import Clock
 from seaway.layers.nats.dial import Unreachable, dial
 from seaway.layers.nats.link import Link
+from seaway.layers.nats.requests import Message, NoAnswer, NobodyThere, Requests
 
 logger = logging.getLogger("seaway.layers")
 
@@ -31,34 +34,9 @@ TICK_SECONDS = 0.2
 QUIET_SECONDS, SILENT_SECONDS = 2.0, 5.0
 #: Seconds for one attempt to connect, and between two.
 DIAL_SECONDS, PAUSE_SECONDS = 2.0, 0.1
-#: Seconds after which a request is taken for lost though the connection stands.
-ATTEMPT_SECONDS = 1.5
-
-
-class Message(NamedTuple):
-    """What came on a subscription. ``sid`` is not in it: who subscribed knows."""
-
-    subject: bytes
-    reply: bytes
-    header: bytes
-    data: bytes
-
-
-class NoAnswer(Exception):
-    """A request was not answered: whether it was heard is not known."""
-
-
-class NobodyThere(Exception):
-    """Nobody serves the subject of a request at present; it was not heard."""
-
 
 #: Takes what comes on a subscription, at once; must not block.
 Heard = Callable[[Message], None]
-
-
-class _Request(NamedTuple):
-    future: asyncio.Future[Message]
-    deadline: float
 
 
 class Engine:
@@ -76,7 +54,7 @@ class Engine:
         #: This process, among all that use the engine.
         self.process = secrets.token_hex(8)
         self.info: dict[str, Any] = {}
-        self.flaws = 0
+        self.flaws = Flaws(address.describe)
         self.trouble = "not started"
         self.last_error = ""
         self._reconnected = reconnected
@@ -85,14 +63,12 @@ class Engine:
         self._up = asyncio.Event()
         self._subscriptions: dict[int, tuple[str, Heard]] = {}
         self._last_sid = 0
-        self._inbox = f"_INBOX.{secrets.token_hex(8)}"
-        self._requests: dict[bytes, _Request] = {}
-        self._last_request = 0
+        self.requests = Requests()
         self._ticker: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._background = Background(_failed)
+        #: Run something in the background; it ends with the engine.
+        self.spawn = self._background.spawn
         self._asked = 0.0
-        self._clock_offset: float | None = None
-        self._clock_error = 0.0
 
     # Life ----------------------------------------------------------------------------------------
 
@@ -102,7 +78,8 @@ class Engine:
         :raises ConfigurationError, LayerUnavailable: in words for the operator.
         """
         self.loop = asyncio.get_running_loop()
-        self.subscribe(f"{self._inbox}.*", self._answered)
+        self.clock = Clock(self.loop)
+        self.subscribe(self.requests.subject, self.requests.answered)
         deadline = self.loop.time() + self.timeout
         while True:
             try:
@@ -125,13 +102,9 @@ class Engine:
         if link is not None:
             link.flush()
             link.let_go()
-        self._lose_requests()
+        self.requests.lose()
         self._up.set()
-        tasks = self._tasks - {asyncio.current_task()}
-        while tasks:
-            for task in tasks:
-                task.cancel()
-            _, tasks = await asyncio.wait(tasks, timeout=1.0)
+        await self._background.end()
 
     def forked(self) -> None:
         """Let go of the parent's connection without a word to the server."""
@@ -148,31 +121,6 @@ class Engine:
         """:raises LayerUnavailable: it is not started, or closed."""
         if self.trouble:
             raise LayerUnavailable(f"The layer is {self.trouble}.")
-
-    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Run something in the background; it ends with the engine."""
-        task = self.loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-        return task
-
-    def _done(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if isinstance(error, (LayerError, NoAnswer, NobodyThere)):
-            logger.warning("the NATS engine: %s", error)
-        elif error is not None:
-            logger.error("the NATS engine failed", exc_info=error)
-
-    def flaw(self, what: str) -> None:
-        """Count something corrupt in the engine's data; the first one is logged."""
-        if not self.flaws:
-            logger.error(
-                "%s in the data of %s is corrupt and was skipped; further ones are only counted",
-                what,
-                self.address.describe(),
-            )
-        self.flaws += 1
 
     # Connections ---------------------------------------------------------------------------------
 
@@ -212,7 +160,7 @@ class Engine:
         self._link = None
         self._up.clear()
         self.last_error = link.trouble
-        self._lose_requests()
+        self.requests.lose()
         if not self.trouble:
             logger.warning("lost %s: %s; reconnecting", self.address.describe(), link.trouble)
             self.spawn(self._reconnect())
@@ -223,7 +171,7 @@ class Engine:
         for text in info.get("connect_urls") or ():
             found = endpoint(str(text))
             if found is not None and found not in known:
-                self._endpoints.append(Endpoint(*found))
+                self._endpoints.append(found)
         if info.get("ldm") and link is self._link:
             link.hang_up("the server is about to stop")
 
@@ -234,11 +182,7 @@ class Engine:
     def _tick(self) -> None:
         self._ticker = self.loop.call_later(TICK_SECONDS, self._tick)
         now = self.loop.time()
-        late = [key for key, request in self._requests.items() if request.deadline <= now]
-        for key in late:
-            future = self._requests.pop(key).future
-            if not future.done():
-                future.set_exception(NoAnswer("no answer in time"))
+        self.requests.tick(now)
         link = self._link
         if link is None:
             return
@@ -318,11 +262,6 @@ class Engine:
         except Exception:
             logger.exception("a message on %s could not be handled", subject.decode())
 
-    def new_inbox(self) -> str:
-        """A subject on which nobody else listens."""
-        self._last_request += 1
-        return f"_INBOX.{secrets.token_hex(8)}.{self._last_request}"
-
     async def ask(
         self, subject: str, data: bytes, header: bytes = b"", deadline: float = 0.0
     ) -> Message:
@@ -333,50 +272,19 @@ class Engine:
         """
         deadline = deadline or self.loop.time() + self.timeout
         link = self._link or await self.connected(deadline)
-        return await self.send_request(link, subject, data, header, deadline)
+        return await self.requests.send(link, subject, data, header, deadline)
 
-    def send_request(
-        self, link: Link, subject: str, data: bytes, header: bytes, deadline: float
-    ) -> asyncio.Future[Message]:
-        """As `ask`, sent before this returns."""
-        self._last_request += 1
-        key = b"%d" % self._last_request
-        future: asyncio.Future[Message] = self.loop.create_future()
-        self._requests[key] = _Request(future, min(deadline, self.loop.time() + ATTEMPT_SECONDS))
-        link.publish(subject, data, header, f"{self._inbox}.{self._last_request}")
-        return future
-
-    def _answered(self, message: Message) -> None:
-        request = self._requests.pop(message.subject.rpartition(b".")[2], None)
-        if request is None or request.future.done():
-            return
-        if message.header and headers.status(message.header)[0] == 503:
-            request.future.set_exception(NobodyThere("nobody serves it"))
-        else:
-            request.future.set_result(message)
-
-    def _lose_requests(self) -> None:
-        requests, self._requests = self._requests, {}
-        for request in requests.values():
-            if not request.future.done():
-                request.future.set_exception(NoAnswer("the connection was lost"))
-
-    # The servers' clock --------------------------------------------------------------------------
-
-    def now(self) -> float:
-        """The servers' time in seconds since 1970, as far as it is known."""
-        return self.loop.time() + (self._clock_offset or 0.0)
-
-    def heard_time(self, stamp: float, asked: float) -> None:
-        """The server wrote ``stamp`` between ``asked``, by the loop's clock, and now."""
-        now = self.loop.time()
-        error = (now - asked) / 2
-        # The error of an old measurement grows with time, as clocks drift.
-        self._clock_error += 0.0005
-        if self._clock_offset is None or error <= self._clock_error:
-            self._clock_offset = stamp - (asked + now) / 2
-            self._clock_error = error
+    def new_inbox(self) -> str:
+        """A subject on which nobody else listens."""
+        return f"_INBOX.{secrets.token_hex(8)}.{self._last_sid + 1}"
 
 
 def _nothing() -> None:
     """A sign of life is all that was asked for."""
+
+
+def _failed(error: BaseException) -> None:
+    if isinstance(error, (LayerError, NoAnswer, NobodyThere)):
+        logger.warning("the NATS engine: %s", error)
+    else:
+        logger.error("the NATS engine failed", exc_info=error)

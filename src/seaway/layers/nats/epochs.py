@@ -24,8 +24,9 @@ import secrets
 
 from seaway.layers.nats import headers
 from seaway.layers.nats.answers import Conflict
-from seaway.layers.nats.engine import Engine, NoAnswer
+from seaway.layers.nats.engine import Engine
 from seaway.layers.nats.jetstream import Condition, JetStream
+from seaway.layers.nats.requests import NoAnswer
 
 #: How often, and after how many seconds, a stream is looked at again that seems to have gone back.
 LOOKS, LOOK_SECONDS = 4, 0.25
@@ -51,7 +52,7 @@ class Epochs:
 
     def fresh(self) -> str:
         """The epoch of a topic without a message."""
-        return f"{self.root}-{int(self._engine.now() // self._half):x}"
+        return f"{self.root}-{int(self._engine.clock.now() // self._half):x}"
 
     def known(self, epoch: str) -> bool:
         """Whether an epoch is of the present root."""
@@ -66,7 +67,7 @@ class Epochs:
         """Look at the stream; whether the root has changed since the last check."""
         seen = self.seen
         last = await self._last()
-        for _ in range(LOOKS if self._jetstream.replicas > 1 else 0):
+        for _ in range(LOOKS if self._jetstream.api.replicas > 1 else 0):
             if last >= seen:
                 break
             # A server that stood still, or has just begun to lead, may not know where it stands.
@@ -82,7 +83,7 @@ class Epochs:
         return bool(before) and before != self.root
 
     async def _last(self) -> int:
-        info = await self._jetstream.info(self._stream)
+        info = await self._jetstream.api.info(self._stream)
         return int(info["state"]["last_seq"])
 
     async def refresh(self) -> None:
@@ -101,7 +102,7 @@ class Epochs:
         is, or with ``prove``, when it has turned out to be the present one."""
         deadline = self._engine.loop.time() + self._engine.timeout
         while True:
-            anchor = await self._jetstream.last(self._stream, self._subject, deadline)
+            anchor = await self._jetstream.archive.last(self._stream, self._subject, deadline)
             root = anchor.data.decode("ascii", "replace") if anchor is not None else ""
             at = anchor.sequence if anchor is not None else 0
             known = not root.isalnum() or root in self._roots
@@ -117,7 +118,7 @@ class Epochs:
                 at = await self._store(root, at, deadline)
             except Conflict:
                 # Another process was faster, or the answer was an old one.
-                await self._jetstream.pause(deadline, NoAnswer("a server is behind"))
+                await self._jetstream.api.pause(deadline, NoAnswer("a server is behind"))
                 continue
             if self.root:
                 logger.error(

@@ -16,9 +16,11 @@ from collections.abc import Callable
 
 from seaway.exceptions import LayerError, LayerUnavailable
 from seaway.layers.nats import headers, records
-from seaway.layers.nats.engine import Engine, Message
+from seaway.layers.nats.engine import Engine
+from seaway.layers.nats.entry import Entry, Place
 from seaway.layers.nats.jetstream import JetStream
-from seaway.layers.nats.ledger import Entry, Ledger, Place
+from seaway.layers.nats.ledger import Ledger
+from seaway.layers.nats.requests import Message
 from seaway.layers.nats.subjects import Subjects
 from seaway.layers.nats.waiting import Line
 
@@ -122,7 +124,9 @@ class Follower:
             "flow_control": True,
         }
         api = f"CONSUMER.CREATE.{self._stream}.{name}.{self._subject}"
-        answer = await self._jetstream.request(api, {"stream_name": self._stream, "config": config})
+        answer = await self._jetstream.api.request(
+            api, {"stream_name": self._stream, "config": config}
+        )
         self._beat = engine.loop.time()
         if not answer.get("num_pending") and not self._delivered:
             self._whole()
@@ -131,7 +135,7 @@ class Follower:
         if self._sid:
             self._engine.unsubscribe(self._sid)
             self._engine.say(
-                f"{self._jetstream.api}CONSUMER.DELETE.{self._stream}.{self._name}", b""
+                f"{self._jetstream.api.prefix}CONSUMER.DELETE.{self._stream}.{self._name}", b""
             )
             self._sid = 0
 
@@ -154,7 +158,7 @@ class Follower:
             logger.warning("the consumer of %s gives no sign of life", self.channel)
             self._beat = loop.time()
             self.begin()
-        self.ledger.look_for_gone(self._engine.now())
+        self.ledger.look_for_gone(self._engine.clock.now())
         self.stir()
 
     # What comes ----------------------------------------------------------------------------------
@@ -202,12 +206,12 @@ class Follower:
         ledger.changed = sequence
         record = records.decode(headers.value(message.header, headers.STATE))
         if record is None or (kind == "i") == (record.state in ("closed", "open")):
-            self._engine.flaw(f"A message of the channel {self.channel}")
+            self._engine.flaws.add(f"A message of the channel {self.channel}")
         elif kind == "c":
             ledger.note_channel(record, sequence)
         else:
             size = headers.number(message.header, headers.SIZE)
-            ledger.note(rest, record, sequence, time, size, self._engine.now())
+            ledger.note(rest, record, sequence, time, size, self._engine.clock.now())
 
     def _whole(self) -> None:
         if self._next is not None:
@@ -253,7 +257,7 @@ class Follower:
     def stir(self) -> None:
         """The ledger has changed, or time has passed: let everything have its effect."""
         self._news.set()
-        now = self._engine.now()
+        now = self._engine.clock.now()
         ledger = self.ledger
         expired = ledger.tick(now)
         if expired:

@@ -12,7 +12,7 @@ from typing import Any
 from seaway.exceptions import ConfigurationError, LayerError
 from seaway.layers.base import Receiver
 from seaway.layers.nats.address import Address
-from seaway.layers.nats.engine import Engine, NoAnswer
+from seaway.layers.nats.engine import Engine
 from seaway.layers.nats.epochs import Epochs
 from seaway.layers.nats.jetstream import OVERHEAD, JetStream
 from seaway.layers.nats.lives import Lives
@@ -20,6 +20,7 @@ from seaway.layers.nats.once import Once
 from seaway.layers.nats.presence import NatsPresence
 from seaway.layers.nats.publishing import Publisher
 from seaway.layers.nats.reading import Reader
+from seaway.layers.nats.requests import NoAnswer
 from seaway.layers.nats.streams import NatsStreams
 from seaway.layers.nats.subjects import Subjects, streams, token
 from seaway.layers.nats.topics import Topics
@@ -75,7 +76,7 @@ class NatsLayer(NatsStreams, NatsPresence, NatsUpkeep):
     @property
     def flaws(self) -> int:
         """How many corrupt entries were found, and skipped, in the engine's data."""
-        return self._engine.flaws
+        return self._engine.flaws.count
 
     # Life ----------------------------------------------------------------------------------------
 
@@ -85,7 +86,7 @@ class NatsLayer(NatsStreams, NatsPresence, NatsUpkeep):
         await engine.start()
         try:
             self._size_up()
-            await self._jetstream.make_streams()
+            await self._jetstream.api.make_streams()
             await self._epochs.check()
             await self._lives.begin()
         except BaseException:
@@ -113,7 +114,7 @@ class NatsLayer(NatsStreams, NatsPresence, NatsUpkeep):
     async def _restore(self) -> None:
         """There is a new connection, to a server that may have lost or missed anything."""
         self._size_up()
-        await self._jetstream.make_streams()
+        await self._jetstream.api.make_streams()
         if await self._epochs.check():
             logger.warning("a new epoch has begun for all topics")
         self._topics.forget_standings()
@@ -152,7 +153,7 @@ class NatsLayer(NatsStreams, NatsPresence, NatsUpkeep):
             )
         self.max_data = fits
         self._publisher.max_bytes = self.max_data
-        self._jetstream.streams = self._configurations(info)
+        self._jetstream.api.streams = self._configurations(info)
 
     def _configurations(self, info: dict[str, Any]) -> list[dict[str, Any]]:
         options, names, subjects = self.address.options, self._streams, self._subjects

@@ -115,7 +115,7 @@ class Lives:
         lives: dict[str, tuple[int, float]] = {}
         start = 1
         while True:
-            batch = await self._jetstream.batch(
+            batch = await self._jetstream.archive.batch(
                 self._stream, self._subjects.process("*"), start, TOGETHER
             )
             for stored in batch.messages:

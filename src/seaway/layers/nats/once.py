@@ -67,7 +67,7 @@ class Once:
         digest = hashlib.sha256(once.encode()).hexdigest()[:32]
         subject = self._subjects.once(topic, digest)
         deadline = self._engine.loop.time() + self._engine.timeout
-        found = await self._jetstream.last(self._stream, subject)
+        found = await self._jetstream.archive.last(self._stream, subject)
         while True:
             if found is not None:
                 position = await self._published(topic, subject, found, deadline)
@@ -79,7 +79,7 @@ class Once:
                 claim = await self._store(subject, record, found.sequence if found else 0)
                 break
             except Conflict:
-                found = await self._jetstream.last(self._stream, subject)
+                found = await self._jetstream.archive.last(self._stream, subject)
         if self._engine.loop.time() >= deadline:
             # Another process may take this one for dead by now.
             raise LayerUnavailable(f"{topic} was not published to in time.")
@@ -95,18 +95,18 @@ class Once:
             try:
                 record = _decoder.decode(found.data)
             except msgspec.DecodeError:
-                self._engine.flaw(f"What was published once on {topic}")
+                self._engine.flaws.add(f"What was published once on {topic}")
                 return None
             if record.epoch:
                 return Position(record.epoch, record.offset)
-            if self._engine.now() - found.time > 2 * self._engine.timeout:
+            if self._engine.clock.now() - found.time > 2 * self._engine.timeout:
                 position = await self._look_for(topic, record)
                 if position is not None:
                     await self._note(subject, record, position, found.sequence)
                 return position
-            self._jetstream.check_time(deadline, LayerError("another process is publishing it"))
+            self._jetstream.api.check_time(deadline, LayerError("another process is publishing it"))
             await asyncio.sleep(LOOK_SECONDS)
-            again = await self._jetstream.last(self._stream, subject)
+            again = await self._jetstream.archive.last(self._stream, subject)
             if again is None:
                 return None
             found = again
@@ -114,7 +114,7 @@ class Once:
     async def _look_for(self, topic: str, record: _Record) -> Position | None:
         known = self._topics.get(topic)
         standing = await self._topics.look(known, least=record.after)
-        pieces = self._jetstream.through(
+        pieces = self._jetstream.archive.through(
             self._topics.stream, known.subject, record.after + 1, standing.sequence, 200
         )
         async for piece in pieces:

@@ -88,7 +88,7 @@ class NatsPresence(Layer):
     async def headcount(self, topic: str) -> Headcount:
         check_name(topic)
         self._engine.opened()
-        subjects = await self._jetstream.subjects(
+        subjects = await self._jetstream.archive.subjects(
             self._streams.presence, self._subjects.members(topic)
         )
         rows = [subject.rsplit(".", 2)[1:] for subject in subjects]
@@ -113,7 +113,7 @@ class NatsPresence(Layer):
         stream = self._streams.presence
         if not sequence:
             # It is not known whether, or as which, the message was stored.
-            stored = await self._jetstream.last(stream, subject)
+            stored = await self._jetstream.archive.last(stream, subject)
             if stored is None or self._owner(stored) != self._engine.process:
                 return
             sequence = stored.sequence
@@ -152,11 +152,13 @@ class NatsPresence(Layer):
         """All members on a subject, the oldest first, with the process of each."""
         start = 1
         while True:
-            batch = await self._jetstream.batch(self._streams.presence, subject, start, TOGETHER)
+            batch = await self._jetstream.archive.batch(
+                self._streams.presence, subject, start, TOGETHER
+            )
             for stored in batch.messages:
                 said = (headers.value(stored.header, headers.MEMBER) or b"").decode().split(" ")
                 if len(said) != 2:
-                    self._engine.flaw(f"A member on {stored.subject}")
+                    self._engine.flaws.add(f"A member on {stored.subject}")
                 elif said[1] == "in":
                     yield stored, said[0]
             if not batch.messages or not batch.pending:
@@ -192,7 +194,7 @@ class NatsPresence(Layer):
 
     async def _is_there(self, topic: str, member: str, entered: Entered) -> bool:
         subject = self._subjects.member(topic, member, entered.person)
-        stored = await self._jetstream.last(self._streams.presence, subject)
+        stored = await self._jetstream.archive.last(self._streams.presence, subject)
         if stored is None or self._owner(stored) != self._engine.process:
             return False
         if stored.data != entered.info:

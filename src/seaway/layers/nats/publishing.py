@@ -21,8 +21,9 @@ from seaway.exceptions import LayerError, LayerUnavailable
 from seaway.layers.base import History, Position
 from seaway.layers.nats import events, headers
 from seaway.layers.nats.answers import Conflict, sequence_of
-from seaway.layers.nats.engine import Engine, Message, NoAnswer
+from seaway.layers.nats.engine import Engine
 from seaway.layers.nats.jetstream import Condition, JetStream, condition_values
+from seaway.layers.nats.requests import Message, NoAnswer
 from seaway.layers.nats.topics import Standing, Topic, Topics
 
 logger = logging.getLogger("seaway.layers")
@@ -142,7 +143,9 @@ class Publisher:
             engine.spawn(self._insist(line, letter))
             return
         header = letter.header(standing)
-        answer = engine.send_request(link, line.topic.subject, letter.body, header, letter.deadline)
+        answer = engine.requests.send(
+            link, line.topic.subject, letter.body, header, letter.deadline
+        )
         answer.add_done_callback(lambda done: self._answered(line, letter, standing, done))
 
     def _compose(self, line: _Line) -> _Letter | None:
@@ -221,12 +224,12 @@ class Publisher:
                 ):
                     return
                 letter.doubt = None
-                self._jetstream.check_time(deadline, LayerError("others were always faster"))
+                self._jetstream.api.check_time(deadline, LayerError("others were always faster"))
             except NoAnswer as error:
                 letter.doubt = standing
-                self._jetstream.check_time(deadline, error)
-            except self._jetstream.PASSING as error:
-                await self._jetstream.pause(deadline, error)
+                self._jetstream.api.check_time(deadline, error)
+            except self._jetstream.api.PASSING as error:
+                await self._jetstream.api.pause(deadline, error)
             else:
                 self._stored(line, letter, standing.epoch, standing.offset + 1, sequence)
                 return
@@ -240,7 +243,7 @@ class Publisher:
         doubt = letter.doubt
         assert doubt is not None  # noqa: S101  the caller has looked
         standing = await self._topics.look(line.topic, deadline, least=last)
-        pieces = self._jetstream.through(
+        pieces = self._jetstream.archive.through(
             self._topics.stream, line.topic.subject, doubt.sequence + 1, standing.sequence, 100
         )
         async for piece in pieces:

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from seaway.exceptions import ChannelClosed
 from seaway.layers.nats import headers
 from seaway.layers.nats.answers import Conflict
+from seaway.layers.nats.entry import Entry
 from seaway.layers.nats.following import Follower
-from seaway.layers.nats.ledger import Entry
 from seaway.layers.nats.records import Record, decode
 from seaway.layers.nats.sending import BACKSTOP_SECONDS, NatsSending
 from seaway.layers.queue_checks import (
@@ -116,20 +116,22 @@ class NatsQueues(NatsSending):
         :param last: as of the moment at which the message was seen to be nobody's.
         """
         blocked = 0
-        reading = asyncio.ensure_future(self._jetstream.get(self._streams.queues, entry.body))
+        reading = asyncio.ensure_future(
+            self._jetstream.archive.get(self._streams.queues, entry.body)
+        )
         try:
             await self._record(follower, entry, record, last)
             stored = await reading
         except Conflict as conflict:
             blocked = conflict.last
             if not blocked:
-                follower.ledger.forget(entry.id, self._engine.now())
+                follower.ledger.forget(entry.id, self._engine.clock.now())
             return None
         finally:
             reading.cancel()
-            follower.ledger.chosen(entry, self._engine.now(), blocked=blocked)
+            follower.ledger.chosen(entry, self._engine.clock.now(), blocked=blocked)
         if stored is None:
-            follower.ledger.forget(entry.id, self._engine.now())
+            follower.ledger.forget(entry.id, self._engine.clock.now())
             return None
         return Delivery(follower.channel, entry.id, stored.data, record.attempts, record.receipt)
 
@@ -178,7 +180,7 @@ class NatsQueues(NatsSending):
         """Store the next record of a message, provided that this delivery still holds it."""
         async with self._following(delivery.channel) as follower:
             while True:
-                now = self._engine.now()
+                now = self._engine.clock.now()
                 entry = follower.ledger.entries.get(delivery.id)
                 if entry is None or entry.receipt != delivery.receipt or entry.state != "held":
                     # Another process's delivery may not have been heard of.
@@ -203,7 +205,7 @@ class NatsQueues(NatsSending):
     async def _look(self, follower: Follower, delivery: Delivery) -> Entry | None:
         """A delivery that the ledger does not show; None: it does not hold the message."""
         subject = self._subjects.message(follower.channel, delivery.id)
-        stored = await self._jetstream.last(self._streams.queues, subject)
+        stored = await self._jetstream.archive.last(self._streams.queues, subject)
         record = decode(headers.value(stored.header, headers.STATE)) if stored else None
         if stored is None or record is None:
             return None

@@ -87,20 +87,20 @@ class Reader:
             return Page((), position)
         if position.offset - standing.size > since.offset:
             return Gap(position)
-        kept = _Kept(since, standing, self._engine.now(), min(limit, PAGE_EVENTS))
+        kept = _Kept(since, standing, self._engine.clock.now(), min(limit, PAGE_EVENTS))
         await self._collect(topic, kept, standing, since.offset + 1)
         return Page(kept.found, position) if kept.found else Gap(position)
 
     async def _collect(self, topic: Topic, kept: _Kept, standing: Standing, first: int) -> None:
         start = await self._start(topic, standing, first)
-        pieces = self._jetstream.through(
+        pieces = self._jetstream.archive.through(
             self._topics.stream, topic.subject, start, standing.sequence, TOGETHER, PAGE_BYTES
         )
         async for piece in pieces:
             for stored in piece:
                 message = events.parse(stored.header, len(stored.data))
                 if message is None:
-                    self._engine.flaw(f"An event of {topic.name}")
+                    self._engine.flaws.add(f"An event of {topic.name}")
                     continue
                 topic.places.note(message.epoch, message.offset, stored.sequence)
                 kept.take(stored, message)
@@ -117,7 +117,9 @@ class Reader:
         low, high = 1, standing.sequence
         while low < high:
             middle = (low + high) // 2
-            batch = await self._jetstream.batch(self._topics.stream, topic.subject, middle, 1)
+            batch = await self._jetstream.archive.batch(
+                self._topics.stream, topic.subject, middle, 1
+            )
             if not batch.messages:
                 high = middle
                 continue

@@ -13,9 +13,9 @@ from seaway.exceptions import ChannelClosed, ChannelFull
 from seaway.layers.nats import headers
 from seaway.layers.nats.answers import Conflict
 from seaway.layers.nats.engine import Engine
+from seaway.layers.nats.entry import Entry
 from seaway.layers.nats.following import Follower
 from seaway.layers.nats.jetstream import Condition, JetStream
-from seaway.layers.nats.ledger import Entry
 from seaway.layers.nats.lives import Lives
 from seaway.layers.nats.records import ONCE, Record, encode, new_id
 from seaway.layers.nats.subjects import Streams, Subjects
@@ -196,7 +196,7 @@ class NatsSending(Queues):
                 # Not for those who only ask: on a busy channel, they would keep it from sending.
                 if (
                     id_ in ledger.entries
-                    or await self._jetstream.last(self._streams.queues, subject) is not None
+                    or await self._jetstream.archive.last(self._streams.queues, subject) is not None
                 ):
                     return True
                 looked = changed
@@ -223,7 +223,7 @@ class NatsSending(Queues):
             mark=headers.STATE, again=Condition(0),
         )  # fmt: skip
         if condition is not None:
-            now = self._engine.now()
+            now = self._engine.clock.now()
             follower.ledger.note(id_, record, sequence, now, len(data), now)
             follower.stir()
         return sequence
@@ -247,6 +247,6 @@ class NatsSending(Queues):
         subject = self._subjects.message(follower.channel, entry.id)
         mark = values[headers.STATE] if record.receipt else b""
         sequence = await self._jetstream.store(subject, b"", values, Condition(last), mark=mark)
-        now = self._engine.now()
+        now = self._engine.clock.now()
         follower.ledger.note(entry.id, record, sequence, now, 0, now)
         follower.stir()

@@ -175,7 +175,7 @@ class Topics:
 
         standing = await self._ask(topic, deadline)
         # One server alone is not behind itself.
-        for seconds in AGAIN_SECONDS if self._jetstream.replicas > 1 else ():
+        for seconds in AGAIN_SECONDS if self._jetstream.api.replicas > 1 else ():
             if not older(standing):
                 break
             await asyncio.sleep(seconds)
@@ -190,7 +190,7 @@ class Topics:
 
     async def _ask(self, topic: Topic, deadline: float) -> Standing:
         return await self._standing(
-            topic, await self._jetstream.last(self.stream, topic.subject, deadline)
+            topic, await self._jetstream.archive.last(self.stream, topic.subject, deadline)
         )
 
     async def _standing(self, topic: Topic, last: Stored | None) -> Standing:
@@ -210,9 +210,9 @@ class Topics:
 
     async def _behind_corruption(self, topic: Topic, last: Stored) -> Standing:
         """The last message is not ours: the last that is says where the topic stands."""
-        self._engine.flaw(f"The stream of {topic.name}")
+        self._engine.flaws.add(f"The stream of {topic.name}")
         best = Standing(last.sequence, self.epochs.fresh(), 0)
-        pieces = self._jetstream.through(self.stream, topic.subject, 1, last.sequence, 200)
+        pieces = self._jetstream.archive.through(self.stream, topic.subject, 1, last.sequence, 200)
         async for piece in pieces:
             for stored in piece:
                 found = events.parse(stored.header, len(stored.data))

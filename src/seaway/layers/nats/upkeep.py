@@ -14,13 +14,13 @@ from typing import Literal
 from seaway.exceptions import LayerError
 from seaway.layers.nats import headers
 from seaway.layers.nats.answers import Conflict
+from seaway.layers.nats.entry import Entry, Place
 from seaway.layers.nats.following import Follower
-from seaway.layers.nats.ledger import LEASE_RAN_OUT, Entry, Place
 from seaway.layers.nats.queues import NatsQueues
 from seaway.layers.nats.records import Record, encode
 from seaway.layers.nats.subjects import name
 from seaway.layers.queue_checks import check_channel, check_letters
-from seaway.layers.queues import DeadLetter, QueueState
+from seaway.layers.queues import LEASE_RAN_OUT, DeadLetter, QueueState
 
 logger = logging.getLogger("seaway.layers")
 
@@ -68,7 +68,7 @@ class NatsUpkeep(NatsQueues):
         prefix = len(self._subjects.root) + 3
         found: set[str] = set()
         for kind in ("i.*", "c"):
-            subjects = await self._jetstream.subjects(
+            subjects = await self._jetstream.archive.subjects(
                 self._streams.queues, f"{self._subjects.root}.q.*.{kind}"
             )
             found.update(name(subject[prefix:].split(".", 1)[0]) for subject in subjects)
@@ -85,7 +85,7 @@ class NatsUpkeep(NatsQueues):
         check_channel(channel)
         async with self._following(channel) as follower:
             ledger = await follower.level()
-            ledger.tick(self._engine.now())
+            ledger.tick(self._engine.clock.now())
             count = ledger.count
             return QueueState(
                 waiting=count[Place.READY] + count[Place.LINED_UP],
@@ -125,11 +125,11 @@ class NatsUpkeep(NatsQueues):
 
     async def _dead(self, follower: Follower) -> list[Entry]:
         ledger = await follower.level()
-        ledger.tick(self._engine.now())
+        ledger.tick(self._engine.clock.now())
         return ledger.dead()
 
     async def _letter(self, entry: Entry) -> DeadLetter | None:
-        stored = await self._jetstream.get(self._streams.queues, entry.body)
+        stored = await self._jetstream.archive.get(self._streams.queues, entry.body)
         if stored is None:
             return None
         reason = entry.reason if entry.state == "dead" else LEASE_RAN_OUT

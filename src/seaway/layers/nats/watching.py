@@ -17,9 +17,10 @@ import logging
 from seaway.exceptions import LayerError, LayerUnavailable
 from seaway.layers.base import Position, PresenceChange, Publication, Receiver
 from seaway.layers.nats import events, headers
-from seaway.layers.nats.engine import Engine, Message, NoAnswer, NobodyThere
+from seaway.layers.nats.engine import Engine
 from seaway.layers.nats.epochs import Epochs
 from seaway.layers.nats.jetstream import JetStream
+from seaway.layers.nats.requests import Message, NoAnswer, NobodyThere
 from seaway.layers.nats.subjects import Subjects, name
 from seaway.layers.nats.topics import Standing, Topic, Topics
 
@@ -199,7 +200,9 @@ class Watches:
     async def _check_one(self, watch: Watch) -> None:
         topic = watch.topic
         before = watch.told_at
-        batch = await self._jetstream.batch(self._topics.stream, topic.subject, before + 1, 1)
+        batch = await self._jetstream.archive.batch(
+            self._topics.stream, topic.subject, before + 1, 1
+        )
         if not batch.messages or not watch.steady:
             return
         # It may be on its way at this moment: what comes after the answer was not lost.

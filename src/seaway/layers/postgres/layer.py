@@ -46,6 +46,7 @@ from seaway.layers.postgres.queues import PostgresQueues
 from seaway.layers.postgres.schema import prepare
 from seaway.layers.postgres.troubles import one_line, start_error
 from seaway.layers.postgres.values import number, text
+from seaway.layers.postgres.waiting import Waiting
 
 logger = logging.getLogger("seaway.layers")
 
@@ -81,13 +82,15 @@ class PostgresLayer(PostgresQueues, Layer):
 
     async def start(self, receiver: Receiver) -> None:
         self._receiver = receiver
+        self._waiting = Waiting(self._check_open)
         self._following = Following(
             self,
             self._address.schema,
             receiver,
-            queue_news=self.queue_news,
-            resumed=self.queues_resumed,
+            queue_news=self._waiting.news,
+            resumed=self._waiting.resumed,
         )
+        self._waiting.begin(self._following)
         self._publishing = Publishing(self)
         self._hands = Line(self, "queues")
         self._presence = Presence(self, self._hands, self._following.line, self.lease)

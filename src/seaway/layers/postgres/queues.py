@@ -1,22 +1,18 @@
-"""Queues: sending, receiving and acknowledging, and waiting for room and for messages.
+"""Queues: sending, receiving and acknowledging.
 
 What lives here: `PostgresQueues`, the queue half of the contract.
-What must not: what becomes of a message; the functions of ``sql/queues.sql`` decide that.
+What must not: what becomes of a message, which the functions of ``sql/queue*.sql`` decide; who
+waits for whom (`waiting`).
 
-Of those in this process who wait at a channel, the first one asks and the others stand in line:
-news of a channel is one question, not one for each of them. What is sent or acknowledged on a
-channel while the answer to the one before is awaited goes together in one statement.
+What is sent or acknowledged on a channel while the answer to the one before is awaited goes
+together in one statement.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import math
 import uuid
-from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from psycopg.pq.abc import PGresult
 
@@ -24,8 +20,8 @@ from seaway.exceptions import ChannelClosed, ChannelFull, LayerUnavailable
 from seaway.layers.postgres import statements
 from seaway.layers.postgres.batches import Batches
 from seaway.layers.postgres.channels import PostgresChannels
-from seaway.layers.postgres.following import Following
 from seaway.layers.postgres.values import double, number, text, truth
+from seaway.layers.postgres.waiting import Waiting
 from seaway.layers.queue_checks import (
     check_channel,
     check_lease,
@@ -41,17 +37,11 @@ from seaway.layers.queues import (
     Delivery,
 )
 
-R = TypeVar("R")
-
 #: What one statement sends or acknowledges at most.
 BATCH_MESSAGES, BATCH_BYTES = 500, 4 * 1024 * 1024
 #: Seconds after which who waits for room looks again: an acknowledgement that commits while a
 #: sender says that it waits may not have seen that. And a receiver, whom nothing escapes.
 LOOK_FOR_ROOM, LOOK_FOR_MESSAGES = 0.5, 30.0
-#: Between two looks because of time alone.
-SHORTEST_NAP = 0.01
-#: Seconds that a channel is listened to after the last one has gone who waited there.
-LINGER = 30.0
 SENT, FULL, CLOSED = 0, 1, 2
 
 
@@ -80,28 +70,14 @@ class _Held(NamedTuple):
     receipt: bytes
 
 
-class _Place:
-    """Where those of this process wait who want the same: messages, or room for one more."""
-
-    __slots__ = ("count", "news", "turn")
-
-    def __init__(self) -> None:
-        self.turn = asyncio.Lock()
-        self.news = asyncio.Event()
-        self.count = 0
-
-
 class PostgresQueues(PostgresChannels):
     """Channels. What a layer mixes in: see `open_queues`."""
 
     max_data: int
-    _following: Following
+    _waiting: Waiting
 
     def open_queues(self) -> None:
         self._open = True
-        self._places: dict[tuple[str, int], _Place] = {}
-        self._heard: Counter[str] = Counter()
-        self._listening: set[str] = set()
         self._sending: Batches[str, _Letter, _Sent] = Batches(
             self._send_batch, BATCH_MESSAGES, BATCH_BYTES, lambda letter: len(letter.data)
         )
@@ -112,18 +88,7 @@ class PostgresQueues(PostgresChannels):
     def close_queues(self) -> None:
         """Those who wait are told."""
         self._open = False
-        self.queues_resumed()
-
-    def queue_news(self, channel: str) -> None:
-        """Something changed in a channel."""
-        for (name, _), place in self._places.items():
-            if name == channel:
-                place.news.set()
-
-    def queues_resumed(self) -> None:
-        """Any news may have been missed."""
-        for place in self._places.values():
-            place.news.set()
+        self._waiting.end()
 
     # Sending -------------------------------------------------------------------------------------
 
@@ -151,7 +116,7 @@ class PostgresQueues(PostgresChannels):
                 again = await self._send(channel, letter)
                 return (None, again.nap) if again.outcome == FULL else (again, None)
 
-            sent = await self._wait(channel, capacity, wait, LOOK_FOR_ROOM, attempt) or sent
+            sent = await self._waiting.wait(channel, capacity, wait, LOOK_FOR_ROOM, attempt) or sent
         if sent.outcome == FULL:
             raise ChannelFull(f"The channel {channel} holds {capacity:,} messages already.")
         return sent.id
@@ -209,7 +174,7 @@ class PostgresQueues(PostgresChannels):
                 return None, 1.0
             return found or None, nap
 
-        return await self._wait(channel, 0, wait, LOOK_FOR_MESSAGES, attempt) or ()
+        return await self._waiting.wait(channel, 0, wait, LOOK_FOR_MESSAGES, attempt) or ()
 
     async def _take(
         self, channel: str, limit: int, lease: float, tries: int
@@ -232,70 +197,6 @@ class PostgresQueues(PostgresChannels):
                 raise ChannelClosed(f"The channel {channel} is closed.")
             return (), double(answer.get_value(0, 4))
         return [_delivery(channel, receipt, answer, row) for row in range(answer.ntuples)], None
-
-    # Waiting -------------------------------------------------------------------------------------
-
-    async def _wait(
-        self,
-        channel: str,
-        kind: int,
-        wait: float,
-        longest: float,
-        attempt: Callable[[], Awaitable[tuple[R | None, float | None]]],
-    ) -> R | None:
-        """Attempt it in turn and at each news until there is a result; None: not in time.
-
-        :param kind: 0 for messages, a capacity for room.
-        :param attempt: gives a result, or in how many seconds time alone may make one. It is never
-            cut short by the end of the wait.
-        """
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + wait
-        key = (channel, kind)
-        place = self._places.setdefault(key, _Place())
-        place.count += 1
-        self._heard[channel] += 1
-        locked = False
-        try:
-            async with asyncio.timeout_at(None if deadline == math.inf else deadline):
-                await self._hear(channel)
-                locked = await place.turn.acquire()
-            while True:
-                place.news.clear()
-                result, nap = await attempt()
-                left = deadline - loop.time()
-                if result is not None or left <= 0:
-                    return result
-                await _news(place, min(longest, left), nap)
-        except TimeoutError:
-            return None
-        finally:
-            if locked:
-                place.turn.release()
-            place.count -= 1
-            if not place.count:
-                del self._places[key]
-            loop.call_later(LINGER if self._open else 0.0, self._unhear, channel)
-
-    async def _hear(self, channel: str) -> None:
-        if channel in self._listening:
-            return
-        if self._heard[channel] == 1:
-            self._following.hear("q", channel)
-        try:
-            await self._following.heard("q", channel)
-        except LayerUnavailable:
-            self._check_open()  # otherwise it is heard after the return, which is news itself
-        else:
-            self._listening.add(channel)
-
-    def _unhear(self, channel: str) -> None:
-        self._heard[channel] -= 1
-        if not self._heard[channel]:
-            del self._heard[channel]
-            self._listening.discard(channel)
-            if self._open:
-                self._following.unhear("q", channel)
 
     # Deliveries ----------------------------------------------------------------------------------
 
@@ -346,15 +247,6 @@ class PostgresQueues(PostgresChannels):
             return False
         answer = await self._hands.ask(statements.EXTEND, channel, *held, min(seconds, 1e9))
         return truth(answer.get_value(0, 0))
-
-
-async def _news(place: _Place, longest: float, nap: float | None) -> None:
-    """Wait for news of a channel, or until time alone may have changed something there."""
-    seconds = longest if nap is None else min(longest, max(SHORTEST_NAP, nap))
-    with contextlib.suppress(TimeoutError):
-        # Not wait_for: until Python 3.12 it loses a cancellation that comes with the news.
-        async with asyncio.timeout(seconds):
-            await place.news.wait()
 
 
 def _delivery(channel: str, receipt: bytes, answer: PGresult, row: int) -> Delivery:

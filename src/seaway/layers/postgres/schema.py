@@ -28,7 +28,10 @@ OLDEST_SERVER = 140000
 #: The migrations in order; the version of the tables is how many there are.
 MIGRATIONS = ("0001_tables", "0002_unsafe", "0003_packs", "0004_requests")
 #: Functions and triggers, which a migration makes anew.
-FUNCTIONS = ("life", "publishing", "streams", "presence", "queues")
+FUNCTIONS = (
+    "life", "publishing", "streams", "presence",
+    "queues", "queue_sending", "queue_receiving", "queue_keeping",
+)  # fmt: skip
 #: Grows with every change of a function; `MIGRATIONS` count too.
 REVISION = 5
 VERSION = len(MIGRATIONS) * 1000 + REVISION

@@ -6,18 +6,23 @@ Errors name the part that is wrong and never show the password.
 
 from __future__ import annotations
 
-import difflib
 import ssl
 from collections.abc import Mapping
-from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import SplitResult, parse_qsl, unquote
 
 import msgspec
 
 from seaway.exceptions import ConfigurationError
+from seaway.layers.address import Endpoint, Rules, read_endpoint, read_options, tls_context
 
 PORT, SENTINEL_PORT = 6379, 26379
+_FILES = ("ca", "cert", "key")
+_TLS_ONLY = (*_FILES, "check_hostname")
+_RANGES = {
+    # A repeated publish is known again for at least 16 s.
+    "timeout": (0.1, 15, "seconds"),
+    "lease": (1, 3600, "seconds"),
+}
 
 #: Scheme → (how nodes are found, whether by TLS).
 SCHEMES = {
@@ -31,18 +36,6 @@ SCHEMES = {
     "redis+cluster": ("cluster", False),
     "rediss+cluster": ("cluster", True),
 }
-
-
-class Endpoint(NamedTuple):
-    """Where one server listens: a host and a port, or the path of a Unix socket and 0."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        if not self.port:
-            return self.host
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -85,20 +78,7 @@ class Address(msgspec.Struct, frozen=True):
 
     def tls_context(self) -> ssl.SSLContext | None:
         """:raises ConfigurationError: a certificate cannot be read."""
-        if not self.tls:
-            return None
-        options = self.options
-        try:
-            context = ssl.create_default_context(cafile=options.ca or None)
-            if options.cert:
-                context.load_cert_chain(options.cert, options.key or None)
-        except (OSError, ssl.SSLError) as error:
-            names = [name for name in ("ca", "cert", "key") if getattr(options, name)]
-            raise ConfigurationError(
-                f"LAYER: the certificates ({', '.join(names)}) cannot be used: {error}."
-            ) from error
-        context.check_hostname = options.check_hostname
-        return context
+        return tls_context(self.options) if self.tls else None
 
 
 def parse(url: SplitResult) -> Address:
@@ -135,74 +115,25 @@ def parse(url: SplitResult) -> Address:
 
 
 def _options(query: str, kind: str, *, tls: bool) -> Options:
-    try:
-        given = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
-    except ValueError:
-        message = "LAYER: what follows the ? has to be options such as timeout=5&lease=10."
-        raise ConfigurationError(message) from None
-    if kind == "unix":
-        given.pop("db", None)
     known = [
         name
         for name in Options.__struct_fields__
-        if (tls or name not in ("ca", "cert", "key", "check_hostname"))
+        if (tls or name not in _TLS_ONLY)
         and (kind == "sentinel" or not name.startswith("sentinel_"))
     ]
-    for name in given:
-        if name not in known:
-            raise ConfigurationError(_unknown_option(name, known))
-    try:
-        options = msgspec.convert(given, Options, strict=False)
-    except msgspec.ValidationError as error:
-        raise ConfigurationError(f"LAYER: an option in its query is wrong: {error}.") from None
-    if not 0.1 <= options.timeout <= 15:
-        # A repeated publish is known again for at least 16 s.
-        raise ConfigurationError("LAYER: the option timeout has to be from 0.1 to 15 seconds.")
-    if not 1 <= options.lease <= 3600:
-        raise ConfigurationError("LAYER: the option lease has to be from 1 to 3600 seconds.")
-    for name in ("ca", "cert", "key"):
-        path = getattr(options, name)
-        if path and not Path(path).is_file():
-            raise ConfigurationError(f"LAYER: the option {name} names no file: {path}.")
-    return options
-
-
-def _unknown_option(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f" Did you mean {close[0]}?" if close else f" Known: {', '.join(known)}."
-    if name in Options.__struct_fields__:
-        hint = f" It belongs to another scheme; here are known: {', '.join(known)}."
-    # No value is repeated, and no name that is not one: a mistyped URL may have a secret here.
-    shown = name if name.isidentifier() and len(name) <= 30 else "of that name"
-    return f"LAYER has no option {shown}.{hint}"
+    elsewhere = f"It belongs to another scheme; here are known: {', '.join(known)}."
+    ignored = ("db",) if kind == "unix" else ()
+    return read_options(query, Options, Rules(known, elsewhere, _RANGES, _FILES), ignored)
 
 
 def _endpoints(scheme: str, hosts: str, port: int, *, several: bool) -> tuple[Endpoint, ...]:
-    found = [_endpoint(scheme, host, port) for host in hosts.split(",")]
+    found = [read_endpoint(scheme, host, port) for host in hosts.split(",")]
     if len(found) > 1 and not several:
         raise ConfigurationError(
             f"LAYER: {scheme}:// takes one host. For several there are redis+sentinel:// and "
             "redis+cluster://."
         )
     return tuple(found)
-
-
-def _endpoint(scheme: str, text: str, port: int) -> Endpoint:
-    host, colon, number = text.rpartition(":")
-    if text.endswith("]") or not colon:
-        host, number = text, str(port)
-    host = host.removeprefix("[").removesuffix("]")
-    if not number.isascii() or not number.isdigit() or not 0 < int(number) < 65536:
-        # Not repeated: with a "/" or "#" in a password, it is a part of that.
-        raise ConfigurationError(
-            f"LAYER: the port after {scheme}://… has to be a number from 1 to 65535. If the "
-            "password has one of / ? # @ : in it, write those as %2F %3F %23 %40 %3A."
-        )
-    if not host:
-        raise ConfigurationError(
-            f"LAYER: {scheme}:// needs a host, as in {scheme}://localhost:{port}."
-        )
-    return Endpoint(host, int(number))
 
 
 def _socket(

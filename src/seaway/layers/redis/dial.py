@@ -15,7 +15,8 @@ from functools import partial
 from typing import Any
 
 from seaway.exceptions import ConfigurationError
-from seaway.layers.redis.address import Address, Endpoint
+from seaway.layers.address import Endpoint
+from seaway.layers.redis.address import Address
 from seaway.layers.redis.link import Link, LinkOwner, failed
 from seaway.layers.redis.scripts import SCRIPTS
 

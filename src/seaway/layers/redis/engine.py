@@ -14,8 +14,11 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from seaway.exceptions import LayerError, LayerUnavailable
+from seaway.layers.address import Endpoint
+from seaway.layers.background import Background
+from seaway.layers.flaws import Flaws
 from seaway.layers.redis import keys
-from seaway.layers.redis.address import Address, Endpoint
+from seaway.layers.redis.address import Address
 from seaway.layers.redis.dial import Dialer, Unreachable
 from seaway.layers.redis.link import failed, pack
 from seaway.layers.redis.news import News
@@ -54,13 +57,15 @@ class Engine:
         self._short = secrets.token_urlsafe(6).encode()
         self._count = itertools.count()
         self.timeout = timeout
-        self.flaws = 0
+        self.flaws = Flaws(address.describe)
         self.trouble = "not started"
         self._reconnected = reconnected
         self._topology: Topology | None = None
         self.news: News
         self._ticker: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._background = Background(_failed)
+        #: Run something in the background; it ends with the engine.
+        self.spawn = self._background.spawn
         #: From the end of `start` to the beginning of the end.
         self.connected = False
 
@@ -103,10 +108,7 @@ class Engine:
         self.connected = False
         if self._ticker is not None:
             self._ticker.cancel()
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._background.end()
         topology, self._topology = self._topology, None
         if topology is not None:
             self.news.end()
@@ -142,37 +144,12 @@ class Engine:
             raise LayerUnavailable(f"The layer is {self.trouble}.")
         return self._topology
 
-    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Run something in the background; it ends with the engine."""
-        task = self.loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-        return task
-
-    def _done(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if isinstance(error, LayerError):
-            logger.warning("the Redis engine: %s", error)
-        elif error is not None:
-            logger.error("the Redis engine failed", exc_info=error)
-
     def _tick(self) -> None:
         self._ticker = self.loop.call_later(TICK_SECONDS, self._tick)
         now = self.loop.time()
         for shard in self.opened().shards():
             shard.tick(now)
         self.news.tick(now)
-
-    def flaw(self, what: str, count: int = 1) -> None:
-        """Count something corrupt in the engine's data; the first one is logged."""
-        if not self.flaws:
-            logger.error(
-                "%s in the data of %s is corrupt and was skipped; further ones are only counted",
-                what,
-                self.address.describe(),
-            )
-        self.flaws += count
 
     # What shards do (shard.Listener) -------------------------------------------------------------
 
@@ -284,6 +261,13 @@ class Engine:
     def _unserved(self, answer: Any) -> str:
         where = self.address.describe()
         return f"The Redis at {where} could not serve it in time: {answer or 'slots unknown'}."
+
+
+def _failed(error: BaseException) -> None:
+    if isinstance(error, LayerError):
+        logger.warning("the Redis engine: %s", error)
+    else:
+        logger.error("the Redis engine failed", exc_info=error)
 
 
 def _hand_over(future: asyncio.Future[Any], orphaned: Callable[[Any], None] | None) -> None:

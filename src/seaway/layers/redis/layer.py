@@ -40,7 +40,7 @@ class RedisLayer(RedisStreams, RedisPresence, RedisQueues):
     @property
     def flaws(self) -> int:
         """How many corrupt entries were found, and skipped, in the engine's data."""
-        return self._engine.flaws
+        return self._engine.flaws.count
 
     async def start(self, receiver: Receiver) -> None:
         self._receiver = receiver

@@ -77,7 +77,7 @@ class RedisPresence(Layer):
             if len(parts) == 3:
                 members[name.decode("utf-8", "replace")] = parts[2]
             else:
-                self._engine.flaw(f"A member of {topic}")
+                self._engine.flaws.add(f"A member of {topic}")
         return members
 
     async def headcount(self, topic: str) -> Headcount:

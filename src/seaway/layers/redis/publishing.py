@@ -132,7 +132,7 @@ def position_of(engine: Engine, topic: str, answer: Any) -> Position:
     except (TypeError, ValueError, AttributeError) as error:
         raise LayerError(f"The layer's Redis answered nonsense about {topic}.") from error
     if corrupt:
-        engine.flaw(f"The stream of {topic}")
+        engine.flaws.add(f"The stream of {topic}")
     return position
 
 

@@ -173,7 +173,9 @@ class RedisStreams(Layer):
         engine = self._engine
         engine.opened()
         assert self._receiver is not None  # noqa: S101  an open engine has been started
-        watch = Watch(topic, self._channel(topic), self._receiver, engine.candidate, engine.flaw)
+        watch = Watch(
+            topic, self._channel(topic), self._receiver, engine.candidate, engine.flaws.add
+        )
         engine.news.add(watch)
         try:
             async with asyncio.timeout(engine.timeout):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from seaway.exceptions import ConfigurationError, LayerUnavailable
-from seaway.layers.redis.address import Endpoint
+from seaway.layers.address import Endpoint
 from seaway.layers.redis.dial import Dialer, Unreachable
 from seaway.layers.redis.link import Link, LinkOwner, failed, pack
 from seaway.layers.redis.pipe import Request, Rerouted

@@ -1,14 +1,18 @@
 """Those in this process who wait at a channel: for a message, or for room.
 
-What lives here: `Waiters`. What must not: what they do when they are woken.
+What lives here: `Waiters`, and joining them. What must not: what they do when they are woken.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+from seaway.layers.redis import keys
+from seaway.layers.redis.engine import Engine
 from seaway.layers.redis.news import Subscription
 
 #: What is announced at a channel, and who wants to know: receivers, senders, or both.
@@ -89,6 +93,28 @@ class Waiters(Subscription):
         finally:
             if woken in queue:
                 queue.remove(woken)
+
+
+@asynccontextmanager
+async def waiting_at(engine: Engine, channel: str) -> AsyncIterator[Waiters]:
+    """Those who wait at a channel, with this call among them, and news coming in."""
+    news = engine.news
+    name = keys.queue_keys(engine.root, channel)[0]
+    waiters = news.get(name)
+    if not isinstance(waiters, Waiters):
+        waiters = Waiters(name)
+        news.add(waiters)
+    waiters.users += 1
+    try:
+        # Should it take too long, the next request says what is wrong.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(engine.timeout):
+                await waiters.standing.wait()
+        yield waiters
+    finally:
+        waiters.users -= 1
+        if not waiters.users:
+            news.remove(waiters)
 
 
 def _wake_first(queue: deque[asyncio.Future[None]]) -> None:

@@ -118,7 +118,7 @@ async function release(id) {
 
 async function buy(ids) {
   basket.busy(true);
-  const sale = await ask("buy", { seats: ids });
+  const sale = await ask("buy", { seats: ids }, { once: true });
   basket.busy(false);
   if (sale) toast(`Enjoy the show! You paid ${euros(sale.total)}.`, "good");
 }
@@ -129,9 +129,9 @@ function keep() {
 }
 
 /** Call an action. Its effect comes back as an event, like everyone's; here come the refusals. */
-async function ask(action, args) {
+async function ask(action, args, options) {
   try {
-    return await seats.call(action, args);
+    return await seats.call(action, args, options);
   } catch (error) {
     if (error.data) show(error.data); // what the seat is, if our picture of it was old
     toast(LOST.has(error.code) ? "The connection was lost. Please try again." : error.message);

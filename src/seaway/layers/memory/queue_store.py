@@ -4,28 +4,22 @@ What lives here: `QueueStore`, the queue part of the layer contract as plain syn
 memory engine holds one in its process; the local engine holds one in the broker.
 What must not: sockets, asyncio, encodings, or who waits for a message (`desk`).
 
-Memory is bounded by what senders say is a channel's capacity, by `DEAD_LETTERS`, and by the
+Memory is bounded by what senders say is a channel's capacity, by `dead_letters`, and by the
 ``once`` of the last `ONCE_SECONDS`.
 """
 
 from __future__ import annotations
 
-import logging
 import math
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
 
 from seaway.exceptions import ChannelClosed, ChannelFull
-from seaway.layers.channel_state import ChannelState
-from seaway.layers.queue_message import Journal, Message, NoJournal, Place
+from seaway.layers.memory.channel_state import ChannelState
+from seaway.layers.memory.queue_message import Journal, Message, NoJournal, Place
 from seaway.layers.queues import ONCE_SECONDS, DeadLetter, Delivery, QueueState
 
-logger = logging.getLogger("seaway.layers")
-
-#: Dead letters that one channel keeps; the oldest give way.
-DEAD_LETTERS = 10_000
 #: Bytes of data after which `QueueStore.receive` gives no further message.
 RECEIVE_BYTES = 4 * 1024 * 1024
 #: Channels that one `QueueStore.sweep` looks at.
@@ -127,7 +121,7 @@ class QueueStore:
             return False
         if dead or message.attempts >= message.tries:
             state.die(message, now, reason or "given up")
-            self._limit_dead(state)
+            state.dead.limit()
         else:
             state.give_back(message, now, now + delay if delay > 0 else -math.inf)
         return True
@@ -235,21 +229,13 @@ class QueueStore:
     ) -> list[DeadLetter]:
         """As `Queues.dead_letters`."""
         state, _ = self._at(channel)
-        found: Iterable[Message] = state.dead.values()
-        if ids is not None:
-            wanted = set(ids)
-            found = (message for message in found if message.id in wanted)
-        return [
-            DeadLetter(message.id, message.data, message.attempts, message.reason, message.died_at)
-            for message in islice(found, skip, skip + limit)
-        ]
+        return state.dead.show(limit, skip, ids)
 
     def replay(self, channel: str, ids: Sequence[str] | None) -> int:
         """As `Queues.replay`: each joins the end of its order."""
         state, now = self._at(channel)
-        chosen = _chosen(state, ids)
+        chosen = state.dead.take(ids)
         for message in chosen:
-            del state.dead[message.id]
             again = Message(message.id, self._next(), message.data, order=message.order)
             state.admit(again, now)
         return len(chosen)
@@ -257,9 +243,8 @@ class QueueStore:
     def discard(self, channel: str, ids: Sequence[str] | None) -> int:
         """As `Queues.discard`."""
         state, _ = self._at(channel)
-        chosen = _chosen(state, ids)
+        chosen = state.dead.take(ids)
         for message in chosen:
-            del state.dead[message.id]
             self._journal.message_gone(channel, message)
         return len(chosen)
 
@@ -306,21 +291,9 @@ class QueueStore:
             state = self._channels[channel] = ChannelState(channel, self._journal, self._wall)
         now = self.clock()
         state.tidy(now)
-        self._limit_dead(state)
+        state.dead.limit()
         return state, now
-
-    def _limit_dead(self, state: ChannelState) -> None:
-        while len(state.dead) > DEAD_LETTERS:
-            _, message = state.dead.popitem(last=False)
-            self._journal.message_gone(state.name, message)
-            logger.error("the oldest dead letter of %s gave way: %s", state.name, message.id)
 
     def _next(self) -> int:
         self._last += 1
         return self._last
-
-
-def _chosen(state: ChannelState, ids: Sequence[str] | None) -> list[Message]:
-    if ids is None:
-        return list(state.dead.values())
-    return [state.dead[id_] for id_ in dict.fromkeys(ids) if id_ in state.dead]

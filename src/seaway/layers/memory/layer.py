@@ -25,10 +25,10 @@ from seaway.layers.base import (
     check_once,
     check_size,
 )
-from seaway.layers.desk import Desk
-from seaway.layers.memory_queues import MemoryQueues
-from seaway.layers.queue_store import QueueStore
-from seaway.layers.store import Store
+from seaway.layers.memory.desk import Desk
+from seaway.layers.memory.queue_store import QueueStore
+from seaway.layers.memory.queues import MemoryQueues
+from seaway.layers.memory.store import Store
 
 logger = logging.getLogger("seaway.layers")
 
@@ -101,17 +101,17 @@ class MemoryLayer(MemoryQueues, Layer):
         check_member(topic, member, person)
         check_size(info, self.max_data)
         people = {member: person} if person else {}
-        self._announce(topic, self._opened().enter(self, topic, {member: info}, people))
+        self._announce(topic, self._opened().presence.enter(self, topic, {member: info}, people))
 
     async def leave(self, topic: str, member: str) -> None:
         check_member(topic, member)
-        self._announce(topic, self._opened().leave(self, topic, member))
+        self._announce(topic, self._opened().presence.leave(self, topic, member))
 
     async def members(self, topic: str) -> dict[str, bytes]:
-        return self._opened().members(check_name(topic))
+        return self._opened().presence.members(check_name(topic))
 
     async def headcount(self, topic: str) -> Headcount:
-        return self._opened().headcount(check_name(topic))
+        return self._opened().presence.headcount(check_name(topic))
 
     def _opened(self) -> Store[MemoryLayer]:
         if self._receiver is None:

@@ -9,9 +9,9 @@ from collections import Counter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from seaway.layers.desk import Desk
-from seaway.layers.memory import MemoryLayer
-from seaway.layers.queue_store import QueueStore
+from seaway.layers.memory.desk import Desk
+from seaway.layers.memory.layer import MemoryLayer
+from seaway.layers.memory.queue_store import QueueStore
 from seaway.layers.queues import Delivery
 from seaway.testing.layer_contract import PATIENCE, started
 

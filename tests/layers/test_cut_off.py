@@ -1,6 +1,4 @@
-"""A process whose network is cut between it and its engine, and given back: the same for all.
-
-What lives here: the course, and what has to hold. What must not: an engine.
+"""A process in a network namespace is cut off from its engine, in silence, and comes back.
 
 Nothing tells the process, and nothing tells the engine: what they send to each other is lost, until
 it is not.
@@ -9,31 +7,78 @@ it is not.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
 
 from seaway.layers.base import Layer
+from seaway.layers.engines import make_layer
 from seaway.testing.contract_support import eventually
 from tests.layers.away import MEMBER, Away
 from tests.layers.following import KEPT, Follower
 from tests.servers.namespace import Namespace, Wire
+from tests.servers.nats import Nats
+from tests.servers.postgres import postgres_server
+from tests.servers.valkey import Valkey
 from tests.waiting import until
 
+pytestmark = pytest.mark.asyncio
+
+NAME = "cut-off"
 TOPIC = "halls/1/seats"
 
 
-async def cut_off_and_given_back(
-    network: Namespace, wire: Wire, url: str, name: str, layer: Layer, *, leaves: bool
-) -> None:
-    """One process in a namespace, one here.
-
-    :param url: of the engine, by the wire. :param layer: of this process, not yet started.
-    :param leaves: whether its lease is short enough to see that its member leaves.
-    """
-    here = await Follower(layer, TOPIC).start()
+@contextmanager
+def valkey(folder: Path, host: str) -> Iterator[str]:
+    server = Valkey(folder, host=host).start()
     try:
-        async with Away(network, url, name, TOPIC) as away:
-            await _course(wire, here, layer, away, leaves=leaves)
+        yield f"{server.url}?lease=2"
     finally:
-        await here.stop()
+        server.kill()
+
+
+@contextmanager
+def nats(folder: Path, host: str) -> Iterator[str]:
+    server = Nats(folder, host=host).start()
+    try:
+        yield f"{server.url}?lease=2"
+    finally:
+        server.kill()
+
+
+@contextmanager
+def postgres(folder: Path, host: str) -> Iterator[str]:
+    with postgres_server(host=host) as server:
+        yield server.url()
+
+
+Serving = Callable[[Path, str], AbstractContextManager[str]]
+
+
+@pytest.mark.parametrize(
+    ("serving", "leaves"),
+    [
+        pytest.param(valkey, True, id="redis"),
+        pytest.param(nats, True, id="nats"),
+        # Its lease is no option, and longer than a test should take.
+        pytest.param(postgres, False, id="postgres"),
+    ],
+)
+async def test_a_process_whose_network_is_cut_comes_back(
+    network: Namespace, tmp_path: Path, serving: Serving, leaves: bool
+) -> None:
+    """One process in a namespace, one here. ``leaves``: its member does meanwhile."""
+    wire = network.wire()
+    with serving(tmp_path / "server", wire.here) as url:
+        layer = make_layer(url, namespace=NAME, place="tests")
+        here = await Follower(layer, TOPIC).start()
+        try:
+            async with Away(network, url, NAME, TOPIC) as away:
+                await _course(wire, here, layer, away, leaves=leaves)
+        finally:
+            await here.stop()
 
 
 async def _course(wire: Wire, here: Follower, layer: Layer, away: Away, *, leaves: bool) -> None:

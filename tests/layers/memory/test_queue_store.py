@@ -26,19 +26,13 @@ from hypothesis.stateful import (
 from seaway.exceptions import ChannelClosed, ChannelFull
 from seaway.layers.local.database import Database
 from seaway.layers.local.journal import Journal
-from seaway.layers.queue_store import DEAD_LETTERS, QueueStore
+from seaway.layers.memory.dead_letters import DEAD_LETTERS
+from seaway.layers.memory.queue_store import QueueStore
+from seaway.layers.memory.store import Store
 from seaway.layers.queues import ONCE_SECONDS, QueueState
-from seaway.layers.store import Store
+from tests.layers.clock import Clock
 
 CHANNEL = "c"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @dataclass

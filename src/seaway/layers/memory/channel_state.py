@@ -13,11 +13,12 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable
 
-from seaway.layers.queue_message import Journal, Message, Place
+from seaway.layers.memory.dead_letters import DeadLetters
+from seaway.layers.memory.queue_message import Journal, Message, Place
+from seaway.layers.queues import LEASE_RAN_OUT
 
 #: Entries of a heap that may be stale before it is made anew, beside as many as count.
 SLACK = 64
-LEASE_RAN_OUT = "its lease ran out"
 
 
 #: (when or which number, the message's number, the message): numbers make entries comparable.
@@ -38,7 +39,7 @@ class ChannelState:
         self.count = dict.fromkeys(Place, 0)
         self.messages: dict[str, Message] = {}
         self.held: dict[str, Message] = {}
-        self.dead: OrderedDict[str, Message] = OrderedDict()
+        self.dead = DeadLetters(name, journal)
         #: once → (to be remembered until, id of the message)
         self.once: OrderedDict[str, tuple[float, str]] = OrderedDict()
         self._journal = journal
@@ -67,7 +68,7 @@ class ChannelState:
     def restore(self, message: Message, now: float) -> None:
         """Put back one that was written down; to be called in the order of their numbers."""
         if message.reason:
-            self.dead[message.id] = message
+            self.dead.add(message)
             return
         receipt = message.receipt
         self.messages[message.id] = message
@@ -123,7 +124,7 @@ class ChannelState:
         self._take_out(message, now)
         message.reason = reason
         message.died_at = self._wall()
-        self.dead[message.id] = message
+        self.dead.add(message)
         self._journal.message_changed(self.name, message)
 
     def purge(self) -> int:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from seaway.exceptions import LayerError, LayerUnavailable
-from seaway.layers.desk import Desk, Waiting
+from seaway.layers.memory.desk import Desk, Waiting
 from seaway.layers.queue_checks import (
     check_channel,
     check_lease,

@@ -1,6 +1,6 @@
 """Who is present on one topic, and how many: the members of a topic, counted as they come and go.
 
-What lives here: `Roll`. What must not: leases or announcements (`store`).
+What lives here: `Roll`. What must not: leases or announcements (`presence_store`).
 """
 
 from __future__ import annotations

@@ -6,21 +6,12 @@ import logging
 import pytest
 
 from seaway.layers.base import PresenceChange, Publication
-from seaway.layers.desk import Desk
-from seaway.layers.memory import MemoryLayer
-from seaway.layers.queue_store import QueueStore
-from seaway.layers.store import Store
+from seaway.layers.memory.desk import Desk
+from seaway.layers.memory.layer import MemoryLayer
+from seaway.layers.memory.queue_store import QueueStore
+from seaway.layers.memory.store import Store
 from seaway.testing.layer_contract import TOPIC, LayerContract, Process, Recorder, started
-
-
-class Clock:
-    """Time that goes on when the test says so."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.layers.clock import Clock
 
 
 class TestMemoryLayer(LayerContract):

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from seaway.exceptions import ChannelFull, LayerError
-from seaway.layers.queue_store import QueueStore
+from seaway.layers.memory.queue_store import QueueStore
 from seaway.layers.queues import Delivery
 
 R = TypeVar("R")

@@ -1,6 +1,7 @@
-"""The state of streams and presence: what the memory layer and the embedded broker run on.
+"""The state of streams: what the memory layer and the embedded broker run on.
 
-What lives here: `Store`, pure and synchronous, with an injected clock.
+What lives here: `Store`, pure and synchronous, with an injected clock: the streams of all topics
+and who watches them, and who is present there (`presence_store`).
 What must not: sockets, asyncio, timers, or telling anybody; whoever owns a store announces.
 
 Memory is bounded: a stream that nobody watches, that keeps no event and that was not used for
@@ -20,30 +21,28 @@ import math
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable
 from itertools import islice
-from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from seaway.layers.base import (
     PUBLISHED_ONCE_SECONDS,
     Gap,
-    Headcount,
     History,
     Page,
     Position,
     PresenceChange,
     Publication,
 )
-from seaway.layers.roll import Roll
-from seaway.layers.stored_stream import (
+from seaway.layers.memory.presence_store import PresenceStore
+from seaway.layers.memory.stored_stream import (
     NO_HISTORY,
     NoStreamJournal,
     StoredStream,
     StreamJournal,
 )
 
-#: Who watches and who owns members: one per process that uses the store.
+#: Who watches, and who owns members: one per process that uses the store.
 P = TypeVar("P", bound=Hashable)
 
 #: A page ends when it holds so many bytes: several thousand ordinary events, one frame on the wire.
@@ -53,24 +52,12 @@ PAGE_EVENTS = 10_000
 #: Streams that one `Store.sweep` looks at: under a millisecond of work.
 SWEEP_STREAMS = 1000
 
-_NOBODY: Mapping[str, str] = MappingProxyType({})
-
-
-class _Process:
-    """One process's share: what it watches, whom it entered, and until when we believe in it."""
-
-    __slots__ = ("deadline", "expired", "lease", "members", "watched")
-
-    def __init__(self, lease: float, now: float) -> None:
-        self.lease = lease
-        self.deadline = now + lease
-        self.expired = False
-        self.members: set[tuple[str, str]] = set()
-        self.watched: set[str] = set()
-
 
 class Store(Generic[P]):
-    """Streams and presence of all topics. ``clock`` gives seconds that never go back."""
+    """The streams of all topics. ``clock`` gives seconds that never go back.
+
+    :ivar presence: who is present on them.
+    """
 
     def __init__(
         self,
@@ -85,43 +72,20 @@ class Store(Generic[P]):
         #: (topic, once) → (to be remembered until, position), the oldest first.
         self._once: OrderedDict[tuple[str, str], tuple[float, Position]] = OrderedDict()
         self._to_sweep: list[str] = []
-        self._processes: dict[P, _Process] = {}
-        self._present: dict[str, Roll[P]] = {}
-
-    # Processes -----------------------------------------------------------------------------------
+        #: What each process watches.
+        self._watched: dict[P, set[str]] = {}
+        self.presence: PresenceStore[P] = PresenceStore(clock)
 
     def attach(self, process: P, lease: float = math.inf) -> None:
         """Make a process known, before it watches or enters anything."""
-        self._processes[process] = _Process(lease, self._clock())
-
-    def renew(self, process: P) -> bool:
-        """Extend its lease. False, once, when the lease had run out: its members are gone."""
-        state = self._processes[process]
-        state.deadline = self._clock() + state.lease
-        expired, state.expired = state.expired, False
-        return not expired
+        self._watched[process] = set()
+        self.presence.attach(process, lease)
 
     def drop(self, process: P) -> dict[str, PresenceChange]:
         """Forget a process: its watches end, its members leave. Unknown: nothing."""
-        state = self._processes.pop(process, None)
-        if state is None:
-            return {}
-        for topic in state.watched:
+        for topic in self._watched.pop(process, ()):
             self._end_watch(process, topic)
-        return self._remove(state)
-
-    def expire(self) -> dict[str, PresenceChange]:
-        """Let the members of every process leave whose lease has run out."""
-        now = self._clock()
-        changes: dict[str, PresenceChange] = {}
-        for state in self._processes.values():
-            if state.deadline < now and state.members:
-                state.expired = True
-                for topic, change in self._remove(state).items():
-                    before = changes.get(topic)
-                    left = [*before.left, *change.left] if before else change.left
-                    changes[topic] = PresenceChange(entered={}, left=left)
-        return changes
+        return self.presence.drop(process)
 
     # Streams -------------------------------------------------------------------------------------
 
@@ -174,12 +138,12 @@ class Store(Generic[P]):
         stream = self._streams.get(topic) or self._open(topic, now)
         stream.used = now
         stream.watchers[process] = None
-        self._processes[process].watched.add(topic)
+        self._watched[process].add(topic)
         return stream.position()
 
     def unwatch(self, topic: str, process: P) -> None:
         """Undo that. Not watched: nothing."""
-        self._processes[process].watched.discard(topic)
+        self._watched[process].discard(topic)
         self._end_watch(process, topic)
 
     def position(self, topic: str) -> Position:
@@ -210,54 +174,6 @@ class Store(Generic[P]):
                 break
             publications.append(publication)
         return Page(publications, position)
-
-    # Presence ------------------------------------------------------------------------------------
-
-    def enter(
-        self,
-        process: P,
-        topic: str,
-        members: Mapping[str, bytes],
-        people: Mapping[str, str] = _NOBODY,
-    ) -> PresenceChange | None:
-        """Add members or replace what they say; None when that changes nothing.
-
-        :param people: which person a member is, for those that are one.
-
-        A member that another process had entered is this process's from now on.
-        """
-        state = self._processes[process]
-        roll = self._present.get(topic)
-        if roll is None:
-            roll = self._present[topic] = Roll()
-        entered: dict[str, bytes] = {}
-        for member, info in members.items():
-            before = roll.enter(member, process, info, people.get(member, ""))
-            if before is not None and before.process != process:
-                self._processes[before.process].members.discard((topic, member))
-            state.members.add((topic, member))
-            if before is None or before.info != info:
-                entered[member] = info
-        return PresenceChange(entered=entered, left=()) if entered else None
-
-    def leave(self, process: P, topic: str, member: str) -> PresenceChange | None:
-        """Remove a member of this process; None when it has no such member."""
-        state = self._processes[process]
-        if (topic, member) not in state.members:
-            return None
-        state.members.discard((topic, member))
-        self._take_out(topic, member)
-        return PresenceChange(entered={}, left=(member,))
-
-    def members(self, topic: str) -> dict[str, bytes]:
-        """Everybody present with what they say of themselves."""
-        roll = self._present.get(topic)
-        return {} if roll is None else roll.members()
-
-    def headcount(self, topic: str) -> Headcount:
-        """How many are present."""
-        roll = self._present.get(topic)
-        return Headcount(0, 0) if roll is None else roll.headcount()
 
     # Forgetting ----------------------------------------------------------------------------------
 
@@ -312,20 +228,6 @@ class Store(Generic[P]):
         if stream is not None:
             stream.watchers.pop(process, None)
             stream.used = self._clock()
-
-    def _take_out(self, topic: str, member: str) -> None:
-        roll = self._present[topic]
-        roll.leave(member)
-        if not roll:
-            del self._present[topic]
-
-    def _remove(self, state: _Process) -> dict[str, PresenceChange]:
-        left: dict[str, list[str]] = {}
-        for topic, member in sorted(state.members):
-            self._take_out(topic, member)
-            left.setdefault(topic, []).append(member)
-        state.members.clear()
-        return {topic: PresenceChange(entered={}, left=names) for topic, names in left.items()}
 
 
 def _new_epoch() -> str:

@@ -8,19 +8,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from seaway.layers.base import Gap, History, Page, Position, PresenceChange
-from seaway.layers.store import PAGE_BYTES, PAGE_EVENTS, SWEEP_STREAMS, Store
-from seaway.layers.stored_stream import IDLE_SECONDS
+from seaway.layers.memory.store import PAGE_BYTES, PAGE_EVENTS, SWEEP_STREAMS, Store
+from seaway.layers.memory.stored_stream import IDLE_SECONDS
+from tests.layers.clock import Clock
 
 KEPT = History(size=10, seconds=60)
 LONG = IDLE_SECONDS + 1
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -150,64 +143,16 @@ def test_no_position_has_a_negative_offset(store: Store[str]) -> None:
     assert store.read("topic", Position(position.epoch, -1), 10) == Gap(position)
 
 
-# Leases ------------------------------------------------------------------------------------------
-
-
-def test_members_leave_when_their_process_is_silent_for_its_lease(clock: Clock) -> None:
-    store: Store[str] = Store(clock)
-    store.attach("frozen", lease=10)
-    store.attach("well", lease=10)
-    store.enter("frozen", "topic", {"ann": b"A", "bob": b"B"})
-    store.enter("well", "topic", {"cid": b"C"})
-    clock.now += 9
-    assert store.renew("well")
-    clock.now += 2
-
-    assert store.expire() == {"topic": PresenceChange(entered={}, left=["ann", "bob"])}
-    assert store.members("topic") == {"cid": b"C"}
-    assert store.expire() == {}
-
-
-def test_a_process_that_comes_back_is_told_once_that_its_members_left(clock: Clock) -> None:
-    store: Store[str] = Store(clock)
-    store.attach("frozen", lease=10)
-    store.enter("frozen", "topic", {"ann": b"A"})
-    clock.now += 11
-    store.expire()
-    assert not store.renew("frozen")
-    assert store.renew("frozen")
-
-
-def test_two_processes_that_expire_at_once_make_one_change(clock: Clock) -> None:
-    store: Store[str] = Store(clock)
-    for name in ("one", "two"):
-        store.attach(name, lease=10)
-        store.enter(name, "topic", {name: b""})
-    clock.now += 11
-    assert store.expire() == {"topic": PresenceChange(entered={}, left=["one", "two"])}
+# Processes -------------------------------------------------------------------------------------
 
 
 def test_dropping_a_process_ends_its_watches_and_memberships(store: Store[str]) -> None:
     store.watch("topic", "here")
     store.watch("topic", "there")
-    store.enter("here", "topic", {"ann": b"A"})
+    store.presence.enter("here", "topic", {"ann": b"A"})
     assert store.drop("here") == {"topic": PresenceChange(entered={}, left=["ann"])}
     assert list(store.watchers("topic")) == ["there"]
     assert store.drop("here") == {}
-
-
-def test_a_member_belongs_to_whoever_entered_it_last(store: Store[str]) -> None:
-    store.enter("here", "topic", {"ann": b"A"})
-    assert store.enter("there", "topic", {"ann": b"A"}) is None
-    assert store.leave("here", "topic", "ann") is None
-    assert store.drop("here") == {}
-    assert store.members("topic") == {"ann": b"A"}
-    assert store.leave("there", "topic", "ann") == PresenceChange(entered={}, left=("ann",))
-
-
-def test_saying_the_same_again_is_no_change(store: Store[str]) -> None:
-    assert store.enter("here", "topic", {"ann": b"A"}) is not None
-    assert store.enter("here", "topic", {"ann": b"A"}) is None
 
 
 # Nobody is misled --------------------------------------------------------------------------------
