@@ -11,7 +11,7 @@ import pytest
 from soak.cable import Cable
 
 from seaway.exceptions import LayerError, LayerUnavailable
-from seaway.layers.base import Headcount
+from seaway.layers.base import Gap, Headcount, Page
 from seaway.layers.redis import keys, news, pipe
 from seaway.testing.layer_contract import Process, eventually
 from tests.layers.following import KEPT, Follower, Publisher
@@ -444,6 +444,11 @@ async def test_an_offset_that_is_given_twice_is_not_taken_for_known(valkey: Valk
         assert (back.epoch, back.offset) == (last.epoch, 2)
         await here.heard.until(lambda: here.heard.restorations == [(TOPIC, back)])
         assert here.heard.data() == [b"1", b"2", b"3"]
+        now = await there.layer.publish(TOPIC, b"5", KEPT)
+        # By now, the topic is where it was before: to whoever comes from there it is not the same.
+        assert now == last
+        assert await here.layer.read(TOPIC, last) == Gap(now)
+        assert await here.layer.read(TOPIC, last) == Page([], now)
     finally:
         await here.layer.close()
         await there.layer.close()

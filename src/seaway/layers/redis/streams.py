@@ -53,6 +53,7 @@ class Watch(Subscription):
         "_offset",
         "_receiver",
         "_steady",
+        "left_off",
         "position",
         "topic",
     )
@@ -72,6 +73,8 @@ class Watch(Subscription):
         self.position: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
         self._receiver = receiver
         self._epoch, self._epoch_bytes, self._offset = "", b"", 0
+        #: Where it stood when offsets began to be given twice, until that is told.
+        self.left_off: Position | None = None
         #: Whether what is told is after a position that the receiver knows.
         self._steady = False
 
@@ -118,6 +121,7 @@ class Watch(Subscription):
 
     def _published(self, epoch: bytes, offset: int, event: bytes) -> None:
         again = epoch == self._epoch_bytes and offset <= self._offset
+        before = Position(self._epoch, self._offset)
         if epoch != self._epoch_bytes:
             self._epoch, self._epoch_bytes = epoch.decode(errors="replace"), epoch
         self._offset = offset
@@ -125,6 +129,7 @@ class Watch(Subscription):
         if again:
             # The server tells every event once: this offset was given twice, as by an older copy of
             # the stream that somebody put back. It must not pass for one that is known already.
+            self.left_off = before
             self._receiver.restored(self.topic, position)
         else:
             self._receiver.published(self.topic, Publication(position, event))
@@ -197,6 +202,11 @@ class RedisStreams(Layer):
     async def read(self, topic: str, since: Position, limit: int = 100) -> Page | Gap:
         check_name(topic)
         check_limit(limit)
+        watch = self._engine.news.get(self._channel(topic))
+        if isinstance(watch, Watch) and since == watch.left_off:
+            position = await self.position(topic)
+            watch.left_off = None
+            return Gap(position)
         answer = await self._engine.run(
             "read",
             keys.stream_keys(self._engine.root, topic),
