@@ -22,6 +22,7 @@ from django.db.models import Q, QuerySet
 
 from seaway.conf import layer_home
 from seaway.exceptions import (
+    ConfigurationError,
     InvalidName,
     LayerError,
     LayerUnavailable,
@@ -162,15 +163,15 @@ class Relay:
                 logger.error("the layer refuses an event topic=%s error=%s", event.topic, error)
             except LayerUnavailable:
                 raise
-            except LayerError as error:
+            except (LayerError, ConfigurationError) as error:
                 # Not the event's fault (the engine is full, say): nor may it be overtaken.
                 self._hold_up(event.topic, error)
                 return
             else:
                 published.append(event)
 
-    def _hold_up(self, topic: str, error: LayerError) -> None:
-        """:raises LayerError: it is one of so many that all of the outbox has to wait."""
+    def _hold_up(self, topic: str, error: SeawayError) -> None:
+        """:raises SeawayError: it is one of so many that all of the outbox has to wait."""
         self.trouble = f"{error} (topic {topic})"
         self._held_up.add(topic)
         if len(self._held_up) > HELD_UP:
