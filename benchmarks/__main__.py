@@ -13,7 +13,8 @@ import signal
 import sys
 
 from benchmarks import django, echo, engines, fanout, group_send, http, memory
-from benchmarks.procs import BenchmarkError, build
+from benchmarks.loads import build
+from benchmarks.procs import BenchmarkError
 from benchmarks.report import fail, finish, machine, say
 
 BENCHMARKS = {

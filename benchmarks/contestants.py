@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from benchmarks.procs import BUILD, BenchmarkError, Load, Server, python
+from benchmarks.loads import BUILD, Load
+from benchmarks.procs import BenchmarkError, Server, python
 from benchmarks.projects.payload import EVENT_BYTES, TOPIC
 
 PROJECTS = "benchmarks.projects"

@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks import contestants as who
-from benchmarks.procs import EchoRun, Load, Server, Usage, explained
+from benchmarks.loads import EchoRun, Load
+from benchmarks.procs import Server, Usage, explained
 from benchmarks.report import Ratios, middle, paired, say, warn_if_busy
 
 CONTESTANTS = [who.PLAIN_SEAWAY, who.PLAIN_UVICORN, who.PLAIN_DAPHNE]

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 
 from benchmarks import contestants as who
 from benchmarks.contestants import Contestant
-from benchmarks.procs import FanoutRun, Load, Server, Usage, explained
+from benchmarks.loads import FanoutRun, Load
+from benchmarks.procs import Server, Usage, explained
 from benchmarks.report import Ratios, middle, paired, say, spread, warn_if_busy
 
 CONTESTANTS = [

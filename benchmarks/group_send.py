@@ -18,7 +18,8 @@ from benchmarks import contestants as who
 from benchmarks import group_memory
 from benchmarks.contestants import Contestant
 from benchmarks.groups import with_redis
-from benchmarks.procs import FanoutRun, Load, Server, explained
+from benchmarks.loads import FanoutRun, Load
+from benchmarks.procs import Server, explained
 from benchmarks.report import Ratios, middle, paired, say, spread, warn_if_busy
 from benchmarks.valkey import Store, valkey
 

@@ -14,7 +14,8 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from benchmarks.procs import BenchmarkError, HttpLoad, HttpRun, Server, Usage, explained
+from benchmarks.loads import HttpLoad, HttpRun
+from benchmarks.procs import BenchmarkError, Server, Usage, explained
 from benchmarks.report import middle, paired, say, warn_if_busy
 
 CONNECTIONS = 32

@@ -21,7 +21,8 @@ import msgspec
 
 from benchmarks import contestants as who
 from benchmarks.contestants import Contestant
-from benchmarks.procs import Load, Server, Usage, explained
+from benchmarks.loads import Load
+from benchmarks.procs import Server, Usage, explained
 from benchmarks.report import Ratios, middle, say, spread
 
 CONTESTANTS = [

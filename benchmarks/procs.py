@@ -1,8 +1,8 @@
-"""The processes of a benchmark: built, started, pinned, measured, ended.
+"""The processes of a benchmark: started, pinned, measured, ended.
 
-What lives here: compiling the C programs, servers and loads as context managers, CPU and memory of
-a server's whole process tree.
-What must not: which servers there are (`contestants`), what is done with the figures.
+What lives here: a server as a context manager, CPU and memory of its whole process tree, the cores.
+What must not: which servers there are (`contestants`), what loads them (`loads`), what is done with
+the figures.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,12 +18,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Self
 
 import msgspec
 
 HERE = Path(__file__).parent
-BUILD = HERE / "build"
 #: A load whose own core is busier than this may have been the bottleneck.
 BUSY_LOAD = 0.9
 START_SECONDS = 30.0
@@ -33,48 +31,10 @@ MARK = "BENCHMARK_SERVER"
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
-T = TypeVar("T")
 
 
 class BenchmarkError(Exception):
     """Something around the benchmark failed; the message says what, for the person who runs it."""
-
-
-class FanoutRun(msgspec.Struct, frozen=True):
-    """What the load saw of one round of fan-out. Seconds and bytes."""
-
-    deliveries: int
-    event_bytes: float
-    least: int
-    most: int
-    elapsed: float
-    cpu: float
-
-
-class EchoRun(msgspec.Struct, frozen=True):
-    """What the load saw of one round of echo. Seconds."""
-
-    messages: int
-    elapsed: float
-    cpu: float
-
-
-class CloseRun(msgspec.Struct, frozen=True):
-    """What the load saw of its own end. Seconds."""
-
-    closed: int
-    elapsed: float
-
-
-class HttpRun(msgspec.Struct, frozen=True):
-    """What the load saw of one round of requests. Seconds; `mean` and `slowest` are latencies."""
-
-    responses: int
-    bytes: int
-    mean: float
-    slowest: float
-    elapsed: float
-    cpu: float
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -97,28 +57,6 @@ def cores() -> tuple[int, int]:
     return usable[0], usable[min(1, len(usable) - 1)]
 
 
-def build() -> None:
-    """Compile the programs of load/ that are newer than what is in build/."""
-    compiler = shutil.which("cc")
-    if compiler is None:
-        raise BenchmarkError("The load generator is C: install a C compiler (cc), e.g. gcc.")
-    BUILD.mkdir(exist_ok=True)
-    header = HERE / "load" / "wire.h"
-    for source in sorted((HERE / "load").glob("*.c")):
-        program = BUILD / source.stem
-        newest = max(source.stat().st_mtime, header.stat().st_mtime)
-        if program.exists() and program.stat().st_mtime > newest:
-            continue
-        done = subprocess.run(
-            [compiler, "-O2", "-Wall", "-o", str(program), str(source)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise BenchmarkError(f"cc could not compile {source.name}: {done.stderr.strip()}")
-
-
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -126,8 +64,8 @@ def free_port() -> int:
         return port
 
 
-def _prepare(core: int) -> Callable[[], None]:
-    """What a child does before exec: stay on its core, and die with the benchmark."""
+def prepare_on(core: int) -> Callable[[], None]:
+    """For ``preexec_fn``: stay on that core, and end when the benchmark does."""
 
     def prepare() -> None:
         os.sched_setaffinity(0, {core})
@@ -168,7 +106,7 @@ class Server:
             env=os.environ
             | {MARK: self._directory.name, "TMPDIR": self._directory.name}
             | (environment or {}),
-            preexec_fn=_prepare(cores()[0]),  # noqa: PLW1509 (the benchmark has no threads)
+            preexec_fn=prepare_on(cores()[0]),  # noqa: PLW1509 (the benchmark has no threads)
         )
 
     def __enter__(self) -> Self:
@@ -251,98 +189,6 @@ def cpu_seconds(pid: int) -> float:
 def _resident_bytes(pid: int) -> float:
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return float(pages * os.sysconf("SC_PAGE_SIZE"))
-
-
-class Program:
-    """A program of load/ with its connections, on its own core, asked line by line."""
-
-    def __init__(self, name: str, *settings: object) -> None:
-        self._process = subprocess.Popen(
-            [str(BUILD / name), *map(str, settings)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            preexec_fn=_prepare(cores()[1]),  # noqa: PLW1509 (the benchmark has no threads)
-        )
-
-    def __enter__(self) -> Self:
-        try:
-            self._answer()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        self._process.kill()
-        self._process.communicate()
-
-    def _ask(self, line: str) -> str:
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it has ended, and says why
-            self._process.stdin.write(line + "\n")
-            self._process.stdin.flush()
-        return self._answer()
-
-    def _answer(self) -> str:
-        assert self._process.stdout is not None
-        assert self._process.stderr is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise BenchmarkError(self._process.stderr.read().strip() or "The load ended early.")
-        return line
-
-
-class HttpLoad(Program):
-    """Connections in a closed loop: of HTTP/1.1 (see load/http.c), or, with ``streams`` requests
-    under way on each, of HTTP/2 in the clear (see load/http2.c)."""
-
-    def __init__(self, port: int, path: str, connections: int, streams: int = 0) -> None:
-        if streams:
-            super().__init__("http2", port, path, connections, streams)
-        else:
-            super().__init__("http", port, path, connections)
-
-    def get(self, seconds: float) -> HttpRun:
-        return msgspec.json.decode(self._ask(f"get {seconds}"), type=HttpRun)
-
-
-class Load(Program):
-    """WebSocket connections (see load/client.c)."""
-
-    def __init__(
-        self,
-        port: int,
-        path: str,
-        connections: int,
-        subprotocol: str = "",
-        first: str = "",
-        greetings: int = 0,
-        event_min: int = 0,
-    ) -> None:
-        settings = [port, path, subprotocol, connections, greetings, event_min, first]
-        super().__init__("client", *settings)
-
-    def fanout(self, triggers: int, count: int, text: str) -> FanoutRun:
-        run = msgspec.json.decode(self._ask(f"fanout {triggers} {count} {text}"), type=FanoutRun)
-        if not run.least == run.most == triggers * count:
-            raise BenchmarkError(f"Events went to the wrong connections: {run}")
-        return run
-
-    def echo(self, seconds: float, size: int) -> EchoRun:
-        return msgspec.json.decode(self._ask(f"echo {seconds} {size}"), type=EchoRun)
-
-    def close(self) -> CloseRun:
-        """Close every connection, as RFC 6455 has it, and wait until the server has, too."""
-        return msgspec.json.decode(self._ask("close"), type=CloseRun)
-
-    def ask(self, text: str) -> str:
-        """Send ``text`` on the first connection; what came back."""
-        return self._ask(f"ask {text}")
 
 
 @contextlib.contextmanager

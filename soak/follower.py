@@ -16,8 +16,6 @@ from soak.lean import LeanClient
 from soak.segments import Sightings
 from soak.subscriber import delay
 
-#: Seconds without any message after which a connection is given up: the server pings after 25.
-_SILENCE = 60.0
 #: Seconds over which those who were told of a gap, or to come back, do so.
 _SPREAD = 0.5
 

@@ -30,6 +30,7 @@ from seaway.layers import (
     channel_layers,
     get_channel_layer,
 )
+from tests.commands import python
 from tests.servers.valkey import Valkey
 
 MEMORY = "seaway.layers.InMemoryChannelLayer"
@@ -269,9 +270,7 @@ async_to_sync(layer.close_pools)()
 async_to_sync(layer.close)()
 """
     environment = {k: v for k, v in os.environ.items() if k != "DJANGO_SETTINGS_MODULE"}
-    ran = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
-    )
+    ran = python("-c", code, env=environment)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "{'n': 1}\n", "")
 
 
@@ -282,9 +281,7 @@ from seaway.layers import SeawayChannelLayer
 async_to_sync(SeawayChannelLayer().new_channel)()
 """
     environment = {k: v for k, v in os.environ.items() if k != "DJANGO_SETTINGS_MODULE"}
-    ran = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
-    )
+    ran = python("-c", code, env=environment)
     assert "DJANGO_SETTINGS_MODULE" in ran.stderr
 
 

@@ -1,9 +1,6 @@
 """The fuzz targets run, and find nothing in a second; the suites run, and find nothing."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,37 +9,21 @@ from compliance.server import seaway
 from compliance.websocket import CASES, LARGEST, check, echo
 from compliance.websocket_cases import Case
 
-ROOT = Path(__file__).parent.parent
+from tests.commands import ROOT, python, said
+
+SUITE = ("-m", "compliance.websocket")
 TARGETS = sorted(path.stem for path in (ROOT / "compliance").glob("fuzz_*.py"))
 
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_fuzz_target_finds_nothing(target: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", f"compliance.{target}", "--seconds", "1", "--seed", "7"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout
+    assert said("-m", f"compliance.{target}", "--seconds", "1", "--seed", "7")
 
 
 @pytest.mark.parametrize("arguments", [["http1"], ["http2"], ["http2", "--tls", "--pace", "1"]])
 def test_a_conformance_suite_finds_nothing(arguments: list[str]) -> None:
     suite, *options = arguments
-    done = subprocess.run(
-        [sys.executable, "-m", f"compliance.{suite}", *options],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.endswith(" cases\n")
+    assert said("-m", f"compliance.{suite}", *options, patience=120).endswith(" cases\n")
 
 
 def test_a_finding_is_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,26 +54,15 @@ async def wrong_echo(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "websocket.send", "bytes": data})
 
 
-def ask(*options: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "compliance.websocket", *options],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
 def test_the_websocket_command_starts_a_server_and_asks_it() -> None:
-    done = ask("--only", "4.2.1")
+    done = python(*SUITE, "--only", "4.2.1")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith(" cases strictly, 0 non-strict\n")
 
 
 def test_the_websocket_command_finds_what_is_wrong() -> None:
     with seaway(wrong_echo) as port:
-        done = ask("--port", str(port), "--only", "7 bytes", "--largest", "1000")
+        done = python(*SUITE, "--port", str(port), "--only", "7 bytes", "--largest", "1000")
     assert done.returncode == 1
     assert "5.2 127 bytes, text: opcode 2, not 1" in done.stdout
     assert "127 bytes, binary" not in done.stdout
@@ -106,7 +76,7 @@ def test_the_websocket_command_tells_what_is_not_strict() -> None:
             pass
 
     with seaway(hasty) as port:
-        done = ask("--port", str(port), "--only", "reserved opcode 3")
+        done = python(*SUITE, "--port", str(port), "--only", "reserved opcode 3")
     assert done.returncode == 1
     assert "reserved opcode 3: non-strict: the message before it has no answer" in done.stdout
     assert done.stdout.endswith("0 of 4 cases strictly, 4 non-strict\n")

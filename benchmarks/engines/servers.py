@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.servers.nats import Nats
 from tests.servers.postgres import PostgresServer
 from tests.servers.valkey import Valkey
 from tests.waiting import wait_for
@@ -65,26 +66,22 @@ def _local() -> Iterator[Engine]:
                 os.kill(int(lock_of(broker.socket).read_text()), signal.SIGTERM)
 
 
-@contextmanager
-def _redis() -> Iterator[Engine]:
-    with tempfile.TemporaryDirectory(prefix="bench") as folder:
-        server = Valkey(Path(folder)).start()
-        try:
-            url = server.url
-            yield Engine(url, url, server.port, lambda port: f"redis://127.0.0.1:{port}")
-        finally:
-            server.kill()
+def _redis() -> AbstractContextManager[Engine]:
+    return _single(Valkey)
+
+
+def _nats() -> AbstractContextManager[Engine]:
+    return _single(Nats)
 
 
 @contextmanager
-def _nats() -> Iterator[Engine]:
-    from tests.servers.nats import Nats
-
+def _single(make: Callable[[Path], Valkey | Nats]) -> Iterator[Engine]:
+    """A server that keeps its files in one folder, and is at a port."""
     with tempfile.TemporaryDirectory(prefix="bench") as folder:
-        server = Nats(Path(folder)).start()
+        server = make(Path(folder)).start()
         try:
-            url = server.url
-            yield Engine(url, url, server.port, lambda port: f"nats://127.0.0.1:{port}")
+            url, ours = server.url, f":{server.port}"
+            yield Engine(url, url, server.port, lambda port: url.replace(ours, f":{port}"))
         finally:
             server.kill()
 

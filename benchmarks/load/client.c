@@ -18,24 +18,12 @@
  * parent's death. Pings are answered at all times. Numbers are in seconds and bytes.
  */
 #define _GNU_SOURCE
+#include "sockets.h"
 #include "wire.h"
-
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <signal.h>
-#include <sys/epoll.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 /* Handshakes under way at a time: few enough that a server which takes 100 ms for each does not
  * reach the 5 s after which Daphne gives a handshake up. */
 #define WINDOW 16
-/* Nothing heard for so long while something is due: the server is stuck or has lost a message. */
-#define PATIENCE 60.0
 /* 0.2 ms, see wait_for. */
 #define NAP 200000L
 
@@ -90,18 +78,9 @@ static void send_text(struct connection *c, const char *template)
 
 static void start_connection(void)
 {
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)},
-                             .sin_port = htons(port)};
     struct connection *c = &connections[started++];
-    int one = 1;
-    c->fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&to, sizeof to))
-        die("load: connect");
-    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    c->fd = dial(port, poll_fd, c);
     send_all(c, request, strlen(request));
-    struct epoll_event interest = {.events = EPOLLIN, .data.ptr = c};
-    if (epoll_ctl(poll_fd, EPOLL_CTL_ADD, c->fd, &interest))
-        die("load: epoll_ctl");
 }
 
 static void greeted(struct connection *c)

@@ -3,27 +3,14 @@
  *
  * Usage: http PORT PATH CONNECTIONS
  *
- * When all connections are open it prints one JSON object, and then one for each command:
- *   get SECONDS   every connection asks for PATH, and again when the response is there
- * Every response has to be a 200 with a Content-Length or chunks; anything else ends the program
- * with a message. End of input ends it too, and so does its parent's death.
+ * Its commands and answers are those of rounds.h. Every response has to be a 200 with a
+ * Content-Length or chunks; anything else ends the program with a message.
  */
 #define _GNU_SOURCE
-#include "wire.h"
+#include "rounds.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <signal.h>
 #include <strings.h>
-#include <sys/epoll.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-/* Nothing heard for so long while something is due: the server is stuck. */
-#define PATIENCE 60.0
 #define ROOM 16384
 
 struct connection {
@@ -34,10 +21,6 @@ struct connection {
     char data[ROOM + 1];
 };
 
-static struct connection *connections;
-static int wanted, poll_fd, asking;
-static unsigned long responses, due, bytes;
-static double slowest, waited;
 static char request[2048];
 static size_t request_length;
 
@@ -47,13 +30,14 @@ static void give_up(const char *why, const struct connection *c)
     exit(1);
 }
 
-static void ask(struct connection *c)
+static void ask(void *connection)
 {
+    struct connection *c = connection;
     if (send(c->fd, request, request_length, MSG_NOSIGNAL) != (ssize_t)request_length)
         give_up("a send failed or was cut short", NULL);
     c->since = seconds(CLOCK_MONOTONIC);
     c->asked = 1;
-    due++;
+    asked();
 }
 
 static const char *field(const char *head, const char *name)
@@ -87,8 +71,9 @@ static size_t whole_response(struct connection *c)
     return last ? (size_t)(last + 7 - c->data) : 0;
 }
 
-static void on_readable(struct connection *c)
+static void on_readable(void *connection)
 {
+    struct connection *c = connection;
     ssize_t got = recv(c->fd, c->data + c->length, ROOM - c->length, MSG_DONTWAIT);
     if (got < 0 && errno == EAGAIN)
         return;
@@ -100,88 +85,31 @@ static void on_readable(struct connection *c)
         return;
     if (total != c->length || !c->asked)
         give_up("more than one response to one request:", c);
-    double took = seconds(CLOCK_MONOTONIC) - c->since;
-    waited += took;
-    slowest = took > slowest ? took : slowest;
-    responses++;
+    answered(seconds(CLOCK_MONOTONIC) - c->since);
     bytes += total;
-    due--;
     c->asked = 0;
     c->length = 0;
     if (asking)
         ask(c);
 }
 
-static void turn(double seconds_left)
+static void open_connection(void *connection, unsigned short port)
 {
-    struct epoll_event batch[512];
-    int count = epoll_wait(poll_fd, batch, 512, (int)(seconds_left * 1000) + 1);
-    for (int i = 0; i < count; i++)
-        on_readable(batch[i].data.ptr);
-}
-
-static void get(double length)
-{
-    double began = seconds(CLOCK_MONOTONIC), cpu = seconds(CLOCK_PROCESS_CPUTIME_ID), left;
-    responses = bytes = 0;
-    slowest = waited = 0;
-    asking = 1;
-    for (int i = 0; i < wanted; i++)
-        ask(&connections[i]);
-    while ((left = began + length - seconds(CLOCK_MONOTONIC)) > 0)
-        turn(left);
-    asking = 0;
-    for (double until = seconds(CLOCK_MONOTONIC) + PATIENCE; due;)
-        if (turn(1.0), seconds(CLOCK_MONOTONIC) > until)
-            give_up("a response did not come", NULL);
-    printf("{\"responses\": %lu, \"bytes\": %lu, \"mean\": %.6f, \"slowest\": %.6f, "
-           "\"elapsed\": %.6f, \"cpu\": %.6f}\n",
-           responses, bytes, waited / (double)responses, slowest,
-           seconds(CLOCK_MONOTONIC) - began, seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu);
-    fflush(stdout);
-}
-
-static void open_connection(struct connection *c, unsigned short port)
-{
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)},
-                             .sin_port = htons(port)};
-    int one = 1;
-    c->fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&to, sizeof to))
-        die("load: connect");
-    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    struct epoll_event interest = {.events = EPOLLIN, .data.ptr = c};
-    if (epoll_ctl(poll_fd, EPOLL_CTL_ADD, c->fd, &interest))
-        die("load: epoll_ctl");
+    struct connection *c = connection;
+    c->fd = dial(port, poll_fd, c);
 }
 
 int main(int argc, char **argv)
 {
-    char line[256];
-    double length;
+    static const struct protocol http = {sizeof(struct connection), open_connection, ask, on_readable};
     if (argc != 4) {
         fprintf(stderr, "usage: http PORT PATH CONNECTIONS\n");
         return 2;
     }
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    wanted = atoi(argv[3]);
     request_length = (size_t)snprintf(
         request, sizeof request,
         "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%s\r\nUser-Agent: benchmark\r\n"
         "Accept: text/html,*/*;q=0.8\r\nAccept-Language: en\r\nAccept-Encoding: identity\r\n\r\n",
         argv[2], argv[1]);
-    connections = calloc((size_t)wanted, sizeof *connections);
-    poll_fd = epoll_create1(0);
-    if (!connections || poll_fd < 0 || wanted < 1)
-        die("load");
-    for (int i = 0; i < wanted; i++)
-        open_connection(&connections[i], (unsigned short)atoi(argv[1]));
-    printf("{\"ready\": %d}\n", wanted);
-    fflush(stdout);
-    while (fgets(line, sizeof line, stdin)) {
-        if (sscanf(line, "get %lf", &length) != 1)
-            give_up("unknown command", NULL);
-        get(length);
-    }
-    return 0;
+    return run_rounds(&http, (unsigned short)atoi(argv[1]), atoi(argv[3]));
 }

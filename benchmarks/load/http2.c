@@ -3,28 +3,16 @@
  *
  * Usage: http2 PORT PATH CONNECTIONS STREAMS
  *
- * When all connections are open it prints one JSON object, and then one for each command:
- *   get SECONDS   every connection asks for PATH, STREAMS times, and again for each response
+ * Its commands and answers are those of rounds.h; every connection asks STREAMS times at first.
  * Header blocks are fixed bytes, as a client sends them that has put its fields into the dynamic
  * table (RFC 7541) by its first request. Every response has to begin with an indexed :status 200;
- * anything else ends the program with a message. End of input ends it too, and so does its
- * parent's death.
+ * anything else ends the program with a message.
  */
 #define _GNU_SOURCE
-#include "wire.h"
+#include "rounds.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <signal.h>
-#include <sys/epoll.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include <stdint.h>
 
-/* Nothing heard for so long while something is due: the server is stuck. */
-#define PATIENCE 60.0
 #define ROOM 65536
 #define MAX_STREAMS 256
 /* Bytes of DATA after which the connection's window is opened again. */
@@ -41,10 +29,8 @@ struct connection {
     uint8_t data[ROOM], out[ROOM];
 };
 
-static struct connection *connections;
-static int wanted, streams, poll_fd, asking;
-static unsigned long responses, due, bytes;
-static double slowest, waited, now;
+static int streams;
+static double now;
 static uint8_t first[1024], later[16];
 static size_t first_length, later_length;
 
@@ -94,18 +80,25 @@ static void ask(struct connection *c)
         c->next == 1 ? first_length : later_length);
     c->since[c->next / 2 % (4 * MAX_STREAMS)] = now;
     c->next += 2;
-    due++;
+    asked();
 }
 
 static void on_end(struct connection *c, uint32_t stream)
 {
-    double took = now - c->since[stream / 2 % (4 * MAX_STREAMS)];
-    waited += took;
-    slowest = took > slowest ? took : slowest;
-    responses++;
-    due--;
+    answered(now - c->since[stream / 2 % (4 * MAX_STREAMS)]);
     if (asking)
         ask(c);
+}
+
+/* Where the fields of a header block begin (RFC 7541 section 6.3). */
+static size_t behind_size_updates(const uint8_t *block, size_t length)
+{
+    size_t at = 0;
+    while (at < length && (block[at] & 0xe0) == 0x20)
+        if ((block[at++] & 0x1f) == 0x1f)
+            while (at < length && block[at++] & 0x80)
+                ;
+    return at;
 }
 
 static void on_frame(struct connection *c, const uint8_t *frame, size_t length)
@@ -114,10 +107,7 @@ static void on_frame(struct connection *c, const uint8_t *frame, size_t length)
     uint32_t stream = number(frame + 5, 4) & 0x7fffffff;
     const uint8_t *payload = frame + 9;
     if (type == HEADERS) {
-        size_t at = 0;
-        while (at < length && (payload[at] & 0xe0) == 0x20) /* RFC 7541 section 6.3 */
-            while ((payload[at++] & (at > 1 ? 0x80 : 0x1f)) == (at > 1 ? 0x80 : 0x1f) && at < length)
-                ;
+        size_t at = behind_size_updates(payload, length);
         if (at >= length || payload[at] != 0x88)
             give_up("a response that is not a 200 in its first byte", at < length ? payload[at] : -1);
     } else if (type == DATA) {
@@ -139,8 +129,9 @@ static void on_frame(struct connection *c, const uint8_t *frame, size_t length)
         on_end(c, stream);
 }
 
-static void on_readable(struct connection *c)
+static void on_readable(void *connection)
 {
+    struct connection *c = connection;
     ssize_t got = recv(c->fd, c->data + c->length, ROOM - c->length, MSG_DONTWAIT);
     if (got < 0 && errno == EAGAIN)
         return;
@@ -161,36 +152,12 @@ static void on_readable(struct connection *c)
     flush(c);
 }
 
-static void turn(double seconds_left)
+static void ask_all(void *connection)
 {
-    struct epoll_event batch[512];
-    int count = epoll_wait(poll_fd, batch, 512, (int)(seconds_left * 1000) + 1);
-    for (int i = 0; i < count; i++)
-        on_readable(batch[i].data.ptr);
-}
-
-static void get(double length)
-{
-    double began = now = seconds(CLOCK_MONOTONIC), cpu = seconds(CLOCK_PROCESS_CPUTIME_ID), left;
-    responses = bytes = 0;
-    slowest = waited = 0;
-    asking = 1;
-    for (int i = 0; i < wanted; i++) {
-        for (int n = 0; n < streams; n++)
-            ask(&connections[i]);
-        flush(&connections[i]);
-    }
-    while ((left = began + length - seconds(CLOCK_MONOTONIC)) > 0)
-        turn(left);
-    asking = 0;
-    for (double until = seconds(CLOCK_MONOTONIC) + PATIENCE; due;)
-        if (turn(1.0), seconds(CLOCK_MONOTONIC) > until)
-            give_up("responses did not come", (long)due);
-    printf("{\"responses\": %lu, \"bytes\": %lu, \"mean\": %.6f, \"slowest\": %.6f, "
-           "\"elapsed\": %.6f, \"cpu\": %.6f}\n",
-           responses, bytes, waited / (double)responses, slowest,
-           seconds(CLOCK_MONOTONIC) - began, seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu);
-    fflush(stdout);
+    now = seconds(CLOCK_MONOTONIC);
+    for (int n = 0; n < streams; n++)
+        ask(connection);
+    flush(connection);
 }
 
 /* A literal with incremental indexing and a name of the static table (RFC 7541 section 6.2.1). */
@@ -227,22 +194,14 @@ static void make_requests(const char *port, const char *path)
     later_length = (size_t)(at - later);
 }
 
-static void open_connection(struct connection *c, unsigned short port)
+static void open_connection(void *connection, unsigned short port)
 {
     static const uint8_t preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     /* ENABLE_PUSH 0, INITIAL_WINDOW_SIZE 2^31 - 1 */
     static const uint8_t settings[] = {0, 2, 0, 0, 0, 0, 0, 4, 0x7f, 0xff, 0xff, 0xff};
     static const uint8_t window[] = {0x7f, 0xff, 0, 0};
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)},
-                             .sin_port = htons(port)};
-    int one = 1;
-    c->fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&to, sizeof to))
-        die("load: connect");
-    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    struct epoll_event interest = {.events = EPOLLIN, .data.ptr = c};
-    if (epoll_ctl(poll_fd, EPOLL_CTL_ADD, c->fd, &interest))
-        die("load: epoll_ctl");
+    struct connection *c = connection;
+    c->fd = dial(port, poll_fd, c);
     memcpy(c->out, preface, sizeof preface - 1);
     c->pending = sizeof preface - 1;
     c->next = 1;
@@ -253,30 +212,15 @@ static void open_connection(struct connection *c, unsigned short port)
 
 int main(int argc, char **argv)
 {
-    char line[256];
-    double length;
+    static const struct protocol http2 = {sizeof(struct connection), open_connection, ask_all,
+                                          on_readable};
     if (argc != 5) {
         fprintf(stderr, "usage: http2 PORT PATH CONNECTIONS STREAMS\n");
         return 2;
     }
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    wanted = atoi(argv[3]);
     streams = atoi(argv[4]);
     if (streams < 1 || streams > MAX_STREAMS)
         give_up("streams", streams);
     make_requests(argv[1], argv[2]);
-    connections = calloc((size_t)wanted, sizeof *connections);
-    poll_fd = epoll_create1(0);
-    if (!connections || poll_fd < 0 || wanted < 1)
-        die("load");
-    for (int i = 0; i < wanted; i++)
-        open_connection(&connections[i], (unsigned short)atoi(argv[1]));
-    printf("{\"ready\": %d}\n", wanted);
-    fflush(stdout);
-    while (fgets(line, sizeof line, stdin)) {
-        if (sscanf(line, "get %lf", &length) != 1)
-            give_up("unknown command", 0);
-        get(length);
-    }
-    return 0;
+    return run_rounds(&http2, (unsigned short)atoi(argv[1]), atoi(argv[3]));
 }

@@ -8,18 +8,10 @@
  * non-blocking sockets, TCP_NODELAY: what an event loop in C would do at the least.
  */
 #define _GNU_SOURCE
+#include "sockets.h"
 #include "wire.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <signal.h>
-#include <sys/epoll.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #define MAX_CONNECTIONS 65536
 #define RESPONSE                                                                                   \
@@ -94,8 +86,7 @@ static void on_readable(int fd)
 
 static int start_listening(unsigned short port)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)},
-                                  .sin_port = htons(port)};
+    struct sockaddr_in address = local(port);
     int reuse = 1;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof reuse) ||
@@ -106,16 +97,14 @@ static int start_listening(unsigned short port)
 
 static void accept_all(int listener, int poll)
 {
-    int fd, one = 1;
+    int fd;
     while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) >= 0) {
         if (fd >= MAX_CONNECTIONS) {
             close(fd);
             continue;
         }
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-        struct epoll_event interest = {.events = EPOLLIN, .data.fd = fd};
-        if (epoll_ctl(poll, EPOLL_CTL_ADD, fd, &interest))
-            die("epoll_ctl");
+        send_at_once(fd);
+        watch(poll, fd, (epoll_data_t){.fd = fd});
     }
 }
 
@@ -128,9 +117,10 @@ int main(int argc, char **argv)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     make_event(strtoul(argv[2], NULL, 10));
     int listener = start_listening((unsigned short)atoi(argv[1])), poll = epoll_create1(0);
-    struct epoll_event interest = {.events = EPOLLIN, .data.fd = listener}, ready[256];
-    if (poll < 0 || epoll_ctl(poll, EPOLL_CTL_ADD, listener, &interest))
+    struct epoll_event ready[256];
+    if (poll < 0)
         die("epoll");
+    watch(poll, listener, (epoll_data_t){.fd = listener});
     for (;;) {
         int count = epoll_wait(poll, ready, 256, -1);
         for (int i = 0; i < count; i++) {

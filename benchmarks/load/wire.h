@@ -1,17 +1,14 @@
 /* WebSocket on the wire (RFC 6455), as far as a load generator needs it.
  *
  * What lives here: building masked and unmasked frames, taking one frame off a buffer, the fixed
- * opening handshake, small helpers that both programs share.
+ * opening handshake.
  * What must not: connections, event loops, measurements.
  */
 #ifndef WIRE_H
 #define WIRE_H
 
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { OP_TEXT = 1, OP_BINARY = 2, OP_CLOSE = 8, OP_PING = 9, OP_PONG = 10 };
 
@@ -27,19 +24,6 @@ struct frame {
     size_t length;
     size_t total; /* header and payload */
 };
-
-static inline void die(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
-static inline double seconds(clockid_t clock)
-{
-    struct timespec t;
-    clock_gettime(clock, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 /* Section 5.2. Returns the bytes written to out, which has room for length + MAX_HEADER. */
 static inline size_t build_frame(uint8_t *out, uint8_t opcode, const uint8_t *payload,

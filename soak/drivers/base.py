@@ -7,8 +7,6 @@ What must not: an engine.
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -37,10 +35,18 @@ class Driver(Protocol):
     async def stop(self) -> None: ...
 
 
-async def pause(pid: int, seconds: float) -> None:
-    """SIGSTOP a process and let it go on after so many seconds."""
-    os.kill(pid, signal.SIGSTOP)
+class Pausable(Protocol):
+    """A server that can be let hang."""
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+
+async def pause(server: Pausable, seconds: float) -> None:
+    """Stop a server's processes and let them go on after so many seconds."""
+    server.pause()
     try:
         await asyncio.sleep(seconds)
     finally:
-        os.kill(pid, signal.SIGCONT)
+        server.resume()

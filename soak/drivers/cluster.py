@@ -17,7 +17,7 @@ from tests.servers.valkey import Valkey, ValkeyCluster
 from tests.waiting import wait_for
 
 from soak.cable import Cable
-from soak.drivers.base import Fault
+from soak.drivers.base import Fault, pause
 from soak.drivers.redis import fill
 from soak.network import Network, Way
 
@@ -85,11 +85,7 @@ class ClusterDriver:
 
     async def _pause(self) -> None:
         master = await self._master()
-        master.server.pause()
-        try:
-            await asyncio.sleep(self._seconds)
-        finally:
-            master.server.resume()
+        await pause(master.server, self._seconds)
 
     async def _fail_over(self) -> None:
         master = await self._master()

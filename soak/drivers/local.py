@@ -16,7 +16,7 @@ from seaway.conf import place
 from seaway.layers.local.launch import ensure_broker
 from seaway.layers.local.place import Durable, find_place, lock_of
 from soak.cable import Cable
-from soak.drivers.base import Fault, pause
+from soak.drivers.base import Fault
 from soak.network import Network, Way
 
 #: Seconds within which somebody misses a killed broker and has started another.
@@ -77,4 +77,9 @@ class LocalDriver:
         os.kill(self._killed, signal.SIGKILL)
 
     async def _pause(self) -> None:
-        await pause(await self._pid(), self._seconds)
+        pid = await self._pid()
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(self._seconds)
+        finally:
+            os.kill(pid, signal.SIGCONT)

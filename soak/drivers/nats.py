@@ -13,43 +13,20 @@ from pathlib import Path
 from tests.servers.nats import Nats, NatsCluster
 from tests.waiting import wait_for
 
-from soak.drivers.base import Fault
+from soak.drivers.base import Fault, pause
+from soak.drivers.single import SingleDriver
 from soak.network import Network, Way
 
+_OPTIONS = "?max_events=30000"
 
-class NatsDriver:
-    """Killed and started anew, and stopped for a while."""
+
+class NatsDriver(SingleDriver):
+    """One server."""
 
     def __init__(self, folder: Path, seconds: float, network: Network) -> None:
-        self._server = Nats(folder / "n", host=network.host)
-        self._seconds = seconds
-        self._network = network
-        self._options = "?max_events=30000"
-        self.url = self.server_url = self.publisher_url = self._server.url + self._options
-        self.ways: Mapping[str, Sequence[Way]] = {}
-        self.faults: Mapping[str, Fault] = {"kill": self._kill, "pause": self._pause}
-
-    async def start(self) -> None:
-        await asyncio.to_thread(self._server.start)
-        server, publisher = await self._network.reach(self._server.port)
-        self.ways = self._network.ways
-        self.server_url = f"nats://{server}{self._options}"
-        self.publisher_url = f"nats://{publisher}{self._options}"
-
-    async def stop(self) -> None:
-        self._server.kill()
-
-    async def _kill(self) -> None:
-        self._server.kill()
-        await asyncio.sleep(0.5)
-        await asyncio.to_thread(self._server.server.start)
-
-    async def _pause(self) -> None:
-        self._server.server.pause()
-        try:
-            await asyncio.sleep(self._seconds)
-        finally:
-            self._server.server.resume()
+        server = Nats(folder / "n", host=network.host)
+        url = f"{server.url}{_OPTIONS}"
+        super().__init__(server.server, url, server.host, server.port, seconds, network)
 
 
 class NatsClusterDriver:
@@ -60,7 +37,7 @@ class NatsClusterDriver:
         self._seconds = seconds
         self._network = network
         self._victims = itertools.cycle(self._cluster.nodes)
-        url = f"{self._cluster.url}?max_events=30000"
+        url = f"{self._cluster.url}{_OPTIONS}"
         self.url = self.server_url = self.publisher_url = url
         self.ways: Mapping[str, Sequence[Way]] = {}
         self.faults: Mapping[str, Fault] = {"kill": self._kill, "pause": self._pause}
@@ -85,8 +62,4 @@ class NatsClusterDriver:
 
     async def _pause(self) -> None:
         victim = await self._victim()
-        victim.server.pause()
-        try:
-            await asyncio.sleep(self._seconds)
-        finally:
-            victim.server.resume()
+        await pause(victim.server, self._seconds)

@@ -1,4 +1,4 @@
-"""What the tests of consumers share: a channel layer of their own."""
+"""What the tests of consumers share: a channel layer of their own, and no other's consumers."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,6 +7,7 @@ import pytest
 from django.test import override_settings
 
 from seaway.layers import get_channel_layer
+from tests.consumers.echoes import LIVE
 
 LAYERS = {
     "default": {"BACKEND": "seaway.layers.SeawayChannelLayer"},
@@ -24,3 +25,10 @@ def layer_of(alias: str = "default") -> Any:
 def layers() -> Iterator[None]:
     with override_settings(CHANNEL_LAYERS=LAYERS):
         yield
+
+
+@pytest.fixture(autouse=True)
+def _nobody_lives() -> Iterator[None]:
+    LIVE.clear()
+    yield
+    LIVE.clear()

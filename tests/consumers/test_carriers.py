@@ -1,91 +1,20 @@
-"""Consumers under Seaway's server: taken over, without a task, and with its help at the end."""
+"""Consumers under Seaway's server: taken over, without a task, and waiting for slow clients."""
 
 import asyncio
-import contextlib
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.urls import path
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import ClientConnection, connect
 
-from seaway.consumers import (
-    AsyncConsumer,
-    AsyncHttpConsumer,
-    AsyncWebsocketConsumer,
-    WebsocketConsumer,
-)
-from seaway.consumers.sink_carrier import SinkCarrier
-from seaway.exceptions import CloseCode
+from seaway.consumers import AsyncHttpConsumer
 from seaway.middleware import BaseMiddleware
 from seaway.routing import ProtocolTypeRouter, URLRouter
 from seaway.security.websocket import OriginValidator
 from seaway.sessions import SessionMiddlewareStack
-from tests.server.harness import (
-    BINARY,
-    CLOSE,
-    TEXT,
-    RunningServer,
-    masked,
-    serving,
-    upgrade_request,
-    wait_until,
-)
-
-LIVE: list[Any] = []
-
-
-class Echo(AsyncWebsocketConsumer):
-    groups = ["chat"]
-
-    async def connect(self) -> None:
-        LIVE.append(self)
-        await self.accept()
-
-    async def receive(self, text_data: Any = None, bytes_data: Any = None) -> None:
-        await self.send(text_data, bytes_data)
-
-    async def chat_message(self, event: Any) -> None:
-        await self.send(text_data=event["text"])
-
-
-class SyncEcho(WebsocketConsumer):
-    def connect(self) -> None:
-        LIVE.append(self)
-        self.accept()
-
-    def receive(self, text_data: Any = None, bytes_data: Any = None) -> None:
-        self.send(text_data, bytes_data)
-
-
-@pytest.fixture(autouse=True)
-def _nobody_lives() -> Iterator[None]:
-    LIVE.clear()
-    yield
-    LIVE.clear()
-
-
-@contextlib.contextmanager
-def client(server: RunningServer, path: str = "/", **options: Any) -> Iterator[ClientConnection]:
-    with connect(server.websocket_url + path, open_timeout=20, **options) as connection:
-        yield connection
-
-
-def taken(consumer: Any) -> bool:
-    return isinstance(consumer._seaway.carrier, SinkCarrier)
-
-
-def tasks_of(server: RunningServer) -> int:
-    """How many tasks the server's loop has, but for the one that counts."""
-    loop = server.runner._loop
-    assert loop is not None
-
-    async def count() -> int:
-        return len(asyncio.all_tasks()) - 1
-
-    return asyncio.run_coroutine_threadsafe(count(), loop).result(20)
+from tests.consumers.echoes import LIVE, Echo, SyncEcho, client, taken, tasks_of
+from tests.server.harness import BINARY, CLOSE, TEXT, masked, serving, upgrade_request, wait_until
 
 
 @pytest.mark.parametrize("consumer", [Echo, SyncEcho])
@@ -346,104 +275,3 @@ def test_http_goes_through_receive_and_send() -> None:
         assert (response.status, response.body) == (200, b"nothing")
         assert ended.wait(20)
         assert raw.request("/").status == 200
-
-
-# The server's end --------------------------------------------------------------------------------
-
-
-def test_a_consumer_may_say_goodbye_when_the_server_goes() -> None:
-    codes: list[int] = []
-
-    class Polite(Echo):
-        async def server_shutdown(self) -> None:
-            await asyncio.sleep(0)
-            await self.send(text_data="goodbye")
-
-        async def disconnect(self, code: int) -> None:
-            codes.append(code)
-
-    app: Any = ProtocolTypeRouter({"websocket": Polite.as_asgi()})
-    with serving(app, lifespan="on") as server, client(server) as one:
-        one.send("hello")
-        assert one.recv(20) == "hello"
-        server.runner.stop()
-        assert one.recv(20) == "goodbye"
-        with pytest.raises(ConnectionClosed) as closed:
-            one.recv(20)
-        assert closed.value.rcvd is not None
-        assert closed.value.rcvd.code == CloseCode.SERVICE_RESTART
-        # The end of the block stops the server once more, which cuts everything short.
-        wait_until(lambda: codes == [CloseCode.SERVICE_RESTART])
-
-
-def test_a_goodbye_that_does_not_end_is_cut_short() -> None:
-    class Endless(Echo):
-        shutdown_seconds = 0.05
-        disconnect_grace = 0.05
-
-        async def server_shutdown(self) -> None:
-            await asyncio.Event().wait()
-
-    app: Any = ProtocolTypeRouter({"websocket": Endless.as_asgi()})
-    with serving(app, lifespan="on") as server, client(server) as one:
-        one.send("hello")
-        assert one.recv(20) == "hello"
-        server.runner.stop()
-        with pytest.raises(ConnectionClosed) as closed:
-            one.recv(20)
-        assert closed.value.rcvd is not None
-        assert closed.value.rcvd.code == CloseCode.SERVICE_RESTART
-
-
-def test_the_server_waits_for_disconnect_handlers() -> None:
-    ended = threading.Event()
-
-    class Slow(Echo):
-        async def disconnect(self, code: int) -> None:
-            await asyncio.sleep(0.2)
-            ended.set()
-
-    app: Any = ProtocolTypeRouter({"websocket": Slow.as_asgi()})
-    with serving(app, lifespan="on") as server, client(server) as one:
-        one.send("hello")
-        assert one.recv(20) == "hello"
-    assert ended.is_set()
-
-
-# Threads -----------------------------------------------------------------------------------------
-
-
-def test_sync_consumers_do_not_wait_for_one_another() -> None:
-    together = threading.Barrier(2)
-
-    class Meeting(SyncEcho):
-        def receive(self, text_data: Any = None, bytes_data: Any = None) -> None:
-            together.wait(20)
-            self.send(text_data="met")
-
-    app = Meeting.as_asgi()
-    with serving(app) as server, client(server) as one, client(server) as two:
-        one.send("x")
-        two.send("x")
-        assert one.recv(20) == two.recv(20) == "met"
-
-
-def test_send_on_the_loop_of_a_sync_consumer_is_refused(caplog: pytest.LogCaptureFixture) -> None:
-    class Mixed(SyncEcho):
-        async def websocket_receive(self, message: Any) -> None:  # type: ignore[override]
-            self.close()
-
-    with serving(Mixed.as_asgi()) as server, client(server) as one:
-        one.send("x")
-        with pytest.raises(ConnectionClosed):
-            one.recv(20)
-    assert "SyncCallInLoop" in caplog.text
-
-
-def test_an_error_of_a_plain_consumer_is_the_servers_to_log() -> None:
-    class Plain(AsyncConsumer):
-        async def websocket_connect(self, message: Any) -> None:
-            raise KeyError("before accept")
-
-    with serving(Plain.as_asgi()) as server, server.connect() as raw:
-        assert b" 500 " in raw.upgrade().split(b"\r\n")[0]

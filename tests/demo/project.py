@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import http.client
 import os
-import signal
-import socket
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
+from tests.commands import end, python
+from tests.servers.ports import free_port
 from tests.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2] / "examples" / "seatmap"
@@ -39,15 +39,7 @@ class Project:
 
     def manage(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a management command to its end."""
-        done = subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            cwd=ROOT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = python("manage.py", *arguments, cwd=ROOT, env=self.environment)
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
 
@@ -71,9 +63,7 @@ class Server:
     """``seaway serve`` for a project, on a free port."""
 
     def __init__(self, project: Project, workers: int = 2) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/"
         self.log = project.directory / "server.log"
         with self.log.open("wb") as log:
@@ -106,10 +96,4 @@ class Server:
             connection.close()
 
     def stop(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            raise
+        end(self.process, PATIENCE)

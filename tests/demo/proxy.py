@@ -75,6 +75,9 @@ class Proxy:
         self._ready.set()
         await self._stopped.wait()
         server.close()
+        # Whoever was accepted just now has a relay in the next turns, and is told to stop by it.
+        for _ in range(3):
+            await asyncio.sleep(0)
         for task in self._relays:
             task.cancel()
         await asyncio.gather(*self._relays, return_exceptions=True)

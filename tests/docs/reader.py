@@ -21,7 +21,6 @@ import ast
 import os
 import re
 import shlex
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -30,6 +29,7 @@ from pathlib import Path
 
 from tests.docs.background import Background
 from tests.docs.pages import DOCS, Block, blocks
+from tests.servers.ports import free_port
 
 #: What the reader has done already: this very environment has Seaway installed.
 DONE = re.compile(r"python3? -m venv|\. \S+/activate|(python -m )?pip install")
@@ -237,13 +237,6 @@ class Reader:
         if self._worker is not None:
             worker, self._worker = self._worker, None
             worker.stop()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def bound_names(node: ast.stmt) -> set[str]:

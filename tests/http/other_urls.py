@@ -2,9 +2,9 @@
 
 from django.urls import path
 
-from tests.http import views
+from tests.http import async_views, views
 
 urlpatterns = [
-    path("hello/", views.async_kind),
+    path("hello/", async_views.async_kind),
     path("async/hello/", views.kind),
 ]

@@ -12,7 +12,7 @@ from django.test import override_settings
 from django.urls import URLPattern, clear_url_caches, path
 
 from seaway.http.choice import Choice
-from tests.http import views
+from tests.http import async_views, views
 
 
 @pytest.mark.parametrize(
@@ -74,9 +74,9 @@ def test_a_sync_wrapper_around_an_async_view_counts_as_sync(
     def wrapper(request: HttpRequest) -> HttpResponse:
         raise NotImplementedError
 
-    wrapper.__wrapped__ = views.async_hello  # type: ignore[attr-defined]
+    wrapper.__wrapped__ = async_views.async_hello  # type: ignore[attr-defined]
     urlconf: Any = SimpleNamespace(
-        urlpatterns=[path("wrapped/", wrapper), path("async/", views.async_hello)]
+        urlpatterns=[path("wrapped/", wrapper), path("async/", async_views.async_hello)]
     )
     monkeypatch.setitem(sys.modules, "tests.http.wrapped_urls", urlconf)
     with override_settings(ROOT_URLCONF="tests.http.wrapped_urls"):

@@ -3,7 +3,7 @@
 from django.conf.urls.i18n import i18n_patterns
 from django.urls import include, path
 
-from tests.http import views
+from tests.http import async_views, views
 
 urlpatterns = [
     path("hello/", views.hello, name="hello"),
@@ -37,32 +37,32 @@ urlpatterns = [
     path("calls-async/", views.calls_async),
     path("suspicious/", views.suspicious),
     path("unawaited/", views.unawaited),
-    path("async/suspicious/", views.async_suspicious),
-    path("async/unawaited/", views.async_unawaited),
-    path("async/hello/", views.async_hello),
-    path("async/echo/", views.async_echo),
-    path("async/threads/", views.async_threads),
-    path("async/wait/", views.async_wait),
-    path("async/stubborn/", views.async_stubborn),
-    path("async/timeout/", views.async_timeout),
-    path("async/fail/", views.async_fail),
-    path("async/missing/", views.async_missing),
-    path("async/stream/", views.async_stream),
-    path("events/", views.events),
-    path("async/events/", views.async_events),
-    path("async/sync-parts/", views.async_view_of_sync_parts),
-    path("async/fails-first/", views.async_stream_fails_first),
-    path("async/fails-later/", views.async_stream_fails_later),
-    path("async/file/", views.async_file),
-    path("async/session/", views.async_session),
-    path("async/message/", views.async_message),
-    path("async/form/", views.async_form),
-    path("async/template/", views.async_template),
-    path("async/language/", views.async_language),
-    path("async/class/", views.AsyncClass.as_view()),
-    path("nested/", include([path("async/", views.async_hello)])),
+    path("async/suspicious/", async_views.async_suspicious),
+    path("async/unawaited/", async_views.async_unawaited),
+    path("async/hello/", async_views.async_hello),
+    path("async/echo/", async_views.async_echo),
+    path("async/threads/", async_views.async_threads),
+    path("async/wait/", async_views.async_wait),
+    path("async/stubborn/", async_views.async_stubborn),
+    path("async/timeout/", async_views.async_timeout),
+    path("async/fail/", async_views.async_fail),
+    path("async/missing/", async_views.async_missing),
+    path("async/stream/", async_views.async_stream),
+    path("events/", async_views.events),
+    path("async/events/", async_views.async_events),
+    path("async/sync-parts/", async_views.async_view_of_sync_parts),
+    path("async/fails-first/", async_views.async_stream_fails_first),
+    path("async/fails-later/", async_views.async_stream_fails_later),
+    path("async/file/", async_views.async_file),
+    path("async/session/", async_views.async_session),
+    path("async/message/", async_views.async_message),
+    path("async/form/", async_views.async_form),
+    path("async/template/", async_views.async_template),
+    path("async/language/", async_views.async_language),
+    path("async/class/", async_views.AsyncClass.as_view()),
+    path("nested/", include([path("async/", async_views.async_hello)])),
 ]
-urlpatterns += i18n_patterns(path("kind/", views.async_kind))
+urlpatterns += i18n_patterns(path("kind/", async_views.async_kind))
 
 handler404 = views.page_not_found
 handler500 = views.server_error

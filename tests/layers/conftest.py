@@ -1,9 +1,12 @@
-"""A network namespace for the tests of several engines."""
+"""What tests of several engines begin with: a network namespace, and a hub that knows a topic."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from seaway.layers.hub import Hub
+from seaway.layers.memory.store import Store
+from tests.layers.hub_hall import Hall, LossyLayer
 from tests.servers.namespace import Namespace, network_namespace, why_not
 
 
@@ -14,3 +17,13 @@ def network() -> Iterator[Namespace]:
         pytest.skip(f"no process can be cut off here: {why_not()}")
     with network_namespace() as namespace:
         yield namespace
+
+
+@pytest.fixture
+async def hall() -> AsyncIterator[Hall]:
+    layer = LossyLayer(Store())
+    hub = Hub(layer)
+    await layer.start(layer.announce_through(hub))
+    yield Hall(layer, hub)
+    await hub.close()
+    await layer.close()

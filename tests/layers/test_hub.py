@@ -1,168 +1,17 @@
 """The hub over a real memory layer: who gets what, once and in order, or is told that it missed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
 import pytest
 
 from seaway.exceptions import LayerUnavailable
-from seaway.layers import fanout, presence_fanout
-from seaway.layers.base import Gap, Headcount, History, Page, Position, PresenceChange, Publication
+from seaway.layers.base import History, Position, Publication
 from seaway.layers.hub import Hub
-from seaway.layers.memory.layer import MemoryLayer
 from seaway.layers.memory.store import Store
-from seaway.layers.stream import RECENT_EVENTS, State, Subscription, Unsayable
+from seaway.layers.stream import RECENT_EVENTS, State, Unsayable
+from tests.layers.hub_hall import TOPIC, Hall, LossyLayer, Outlet, Words, state_of
 from tests.waiting import until
-
-TOPIC = "halls/1"
-KEPT = History(size=1000, seconds=60)
-
-
-class Words:
-    """An encoding that a person can read."""
-
-    def __init__(self) -> None:
-        self.encoded = 0
-
-    def event(self, topic: str, publication: Publication) -> bytes:
-        self.encoded += 1
-        return b"%d:%b " % (publication.position.offset, publication.data)
-
-    def gap(self, topic: str) -> bytes:
-        return b"gap "
-
-    def presence(self, topic: str, change: PresenceChange) -> bytes:
-        return b"+%b-%b " % (
-            b",".join(sorted(change.entered.values())),
-            ",".join(sorted(change.left)).encode(),
-        )
-
-    def members(self, topic: str, members: Sequence[bytes]) -> bytes:
-        return b"=%b " % b",".join(sorted(members))
-
-    def headcount(self, topic: str, count: Headcount) -> bytes:
-        return b"#%d/%d " % (count.members, count.people)
-
-
-class Outlet:
-    """A connection as the hub sees it: it keeps what was written, and can be stuck."""
-
-    def __init__(self, room: int | None = None, lane: "Line | None" = None) -> None:
-        self.writable = True
-        self.room = room
-        self.lane = lane
-        self.batches = 0
-        self.writes: list[bytes] = []
-        self.closed_with: int | None = None
-
-    def write(self, frame: bytes) -> None:
-        self.writes.append(frame)
-        if self.room is not None:
-            self.room -= 1
-            self.writable = self.room > 0
-
-    def close(self, code: int, reason: str = "") -> None:
-        self.closed_with = code
-        self.writable = False
-
-    def drain(self, room: int | None = None) -> None:
-        self.room = room
-        self.writable = True
-
-    @property
-    def said(self) -> list[str]:
-        return b"".join(self.writes).decode().split()
-
-
-class Line:
-    """A lane that takes what it is told to, and leaves the rest to the hub."""
-
-    def __init__(self, *, leaves: Sequence["Outlet"] = ()) -> None:
-        self.leaves = leaves
-        self.sizes: list[int] = []
-
-    def batch(self, sinks: Sequence[Outlet]) -> "Together":
-        return Together(self, sinks)
-
-
-class Together:
-    def __init__(self, line: Line, sinks: Sequence[Outlet]) -> None:
-        self.line, self.sinks = line, sinks
-
-    def write(self, frame: bytes) -> Sequence[int]:
-        self.line.sizes.append(len(self.sinks))
-        left = [n for n, sink in enumerate(self.sinks) if self._is_left(sink)]
-        for sink in self.sinks:
-            if not self._is_left(sink):
-                sink.write(frame)
-                sink.batches += 1
-        return left
-
-    def _is_left(self, sink: Outlet) -> bool:
-        return sink in self.line.leaves or not sink.writable
-
-
-class LossyLayer(MemoryLayer):
-    """The memory layer behind a bad line: it can lose announcements and stop answering."""
-
-    losing = False
-    answers = True
-
-    def forget_everything(self) -> None:
-        self._store = Store()
-        self._store.attach(self)
-
-    def announce_through(self, hub: Hub) -> "LossyReceiver":
-        return LossyReceiver(self, hub)
-
-    async def read(self, topic: str, since: Position, limit: int = 100) -> Page | Gap:
-        if not self.answers:
-            raise LayerUnavailable("the line is cut")
-        return await super().read(topic, since, limit)
-
-
-class LossyReceiver:
-    def __init__(self, layer: LossyLayer, hub: Hub) -> None:
-        self.layer, self.hub = layer, hub
-
-    def published(self, topic: str, publication: Publication) -> None:
-        if not self.layer.losing:
-            self.hub.published(topic, publication)
-
-    def presence_changed(self, topic: str, change: PresenceChange) -> None:
-        self.hub.presence_changed(topic, change)
-
-    def restored(self, topic: str, position: Position) -> None:
-        self.hub.restored(topic, position)
-
-
-class Hall:
-    def __init__(self, layer: LossyLayer, hub: Hub) -> None:
-        self.layer, self.hub, self.words = layer, hub, Words()
-
-    async def join(self, outlet: Outlet, *, replayable: bool = True) -> Subscription:
-        subscription = await self.hub.subscribe(TOPIC, outlet, self.words, replayable=replayable)
-        self.hub.activate(subscription)
-        return subscription
-
-    async def publish(self, *events: str, history: History | None = KEPT) -> None:
-        for event in events:
-            await self.layer.publish(TOPIC, event.encode(), history)
-
-
-@pytest.fixture
-async def hall() -> AsyncIterator[Hall]:
-    layer = LossyLayer(Store())
-    hub = Hub(layer)
-    await layer.start(layer.announce_through(hub))
-    yield Hall(layer, hub)
-    await hub.close()
-    await layer.close()
-
-
-def state_of(subscription: Subscription) -> str:
-    return subscription.state.name
 
 
 async def test_subscribers_get_events_in_order(hall: Hall) -> None:
@@ -367,81 +216,6 @@ async def test_the_last_one_out_ends_the_watch_and_the_next_one_in_starts_it(hal
     await until(lambda: bob.said == ["6:still"])
 
 
-async def test_long_fan_outs_let_others_run_and_respect_who_left(
-    hall: Hall, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fanout, "TURN_SECONDS", 0)
-    turns = 0
-
-    class Leaver(Outlet):
-        def write(self, frame: bytes) -> None:
-            super().write(frame)
-            hall.hub.unsubscribe(subscriptions[-1])
-
-    await hall.join(Leaver())
-    outlets = [Outlet() for _ in range(fanout.CHUNK * 10)]
-    subscriptions = [await hall.join(outlet) for outlet in outlets]
-    await hall.publish("a", "b")
-    while not outlets[-2].said:
-        turns += 1
-        await asyncio.sleep(0)
-    assert turns >= 10
-    assert {tuple(outlet.said) for outlet in outlets[:-1]} == {("1:a", "2:b")}
-    assert outlets[-1].said == []
-
-
-async def test_outlets_with_a_lane_are_written_to_together(hall: Hall) -> None:
-    one, other = Line(), Line()
-    outlets = [Outlet(lane=one) for _ in range(fanout.CHUNK + 10)]
-    outlets += [Outlet(lane=other) for _ in range(10)] + [Outlet() for _ in range(10)]
-    for outlet in outlets:
-        await hall.join(outlet)
-    await hall.publish("a")
-    await until(lambda: all(outlet.said == ["1:a"] for outlet in outlets))
-    assert (one.sizes, other.sizes) == ([fanout.CHUNK, 10], [10])
-    assert sum(outlet.batches for outlet in outlets) == fanout.CHUNK + 20
-
-
-async def test_who_is_left_by_the_lane_is_written_to_alone_or_falls_behind(hall: Hall) -> None:
-    line = Line()
-    outlets = [Outlet(lane=line) for _ in range(10)]
-    line.leaves = outlets[:2]
-    subscriptions = [await hall.join(outlet) for outlet in outlets]
-    stuck = outlets[1]
-    stuck.writable = False
-    await hall.publish("a")
-    await until(lambda: outlets[-1].said == ["1:a"])
-    assert [outlet.said for outlet in outlets[:3]] == [["1:a"], [], ["1:a"]]
-    assert [outlet.batches for outlet in outlets[:3]] == [0, 0, 1]
-    assert [state_of(one) for one in subscriptions[:3]] == ["LIVE", "BEHIND", "LIVE"]
-    stuck.drain()
-    hall.hub.catch_up(subscriptions[1])
-    await hall.publish("b")
-    await until(lambda: all(outlet.said == ["1:a", "2:b"] for outlet in outlets))
-
-
-async def test_who_left_during_a_long_fan_out_and_came_back_gets_nothing_twice(
-    hall: Hall, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fanout, "TURN_SECONDS", 0)
-    line = Line()
-    outlets = [Outlet(lane=line) for _ in range(fanout.CHUNK * 3)]
-    subscriptions = [await hall.join(outlet) for outlet in outlets]
-    back = outlets[-1]
-    await hall.publish("a")
-    while not outlets[0].said:  # noqa: ASYNC110  the next turn, not a later one
-        await asyncio.sleep(0)
-    assert back.said == []
-    hall.hub.unsubscribe(subscriptions[-1])
-    held = await hall.hub.subscribe(TOPIC, back, hall.words, replayable=True)
-    assert held.cursor.offset == 1
-    hall.hub.activate(held)
-    await until(lambda: outlets[-2].said == ["1:a"])
-    await hall.publish("b")
-    await until(lambda: all(outlet.said == ["1:a", "2:b"] for outlet in outlets[:-1]))
-    await until(lambda: back.said == ["2:b"])
-
-
 async def test_an_encoding_that_fails_does_not_stop_the_hub(hall: Hall) -> None:
     class Broken(Words):
         def event(self, topic: str, publication: Publication) -> bytes:
@@ -526,25 +300,6 @@ async def test_an_outlet_that_raises_does_not_stop_the_hub(hall: Hall) -> None:
     await until(lambda: ann.said == ["2:b"])
 
 
-async def test_presence_changes_are_joined_and_reach_the_live(hall: Hall) -> None:
-    ann = Outlet()
-    await hall.join(ann)
-    await hall.layer.enter(TOPIC, "m1", b"one")
-    await hall.layer.enter(TOPIC, "m2", b"two")
-    await hall.layer.leave(TOPIC, "m2")
-    await until(lambda: bool(ann.said))
-    assert ann.said == ["+one-m2"]
-
-
-async def test_who_missed_presence_changes_gets_the_whole_list(hall: Hall) -> None:
-    ann = Outlet()
-    held = await hall.hub.subscribe(TOPIC, ann, hall.words, replayable=True)
-    await hall.layer.enter(TOPIC, "m1", b"one")
-    await until(lambda: held.stale)
-    hall.hub.activate(held)
-    await until(lambda: ann.said == ["=one"])
-
-
 async def test_a_layer_that_does_not_answer_refuses_the_subscription(hall: Hall) -> None:
     await hall.layer.close()
 
@@ -556,51 +311,3 @@ async def test_a_layer_that_does_not_answer_refuses_the_subscription(hall: Hall)
     with pytest.raises(LayerUnavailable):
         await hub.subscribe(TOPIC, Outlet(), hall.words, replayable=True)
     await hub.close()
-
-
-# Counts instead of lists -------------------------------------------------------------------------
-
-
-async def counting(hall: Hall, outlet: Outlet) -> Subscription:
-    subscription = await hall.hub.subscribe(
-        TOPIC, outlet, hall.words, replayable=True, counted=True
-    )
-    hall.hub.activate(subscription)
-    return subscription
-
-
-async def test_a_crowd_that_comes_is_one_number(
-    hall: Hall, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(presence_fanout, "COUNT_SECONDS", 0.1)
-    outlets = [Outlet() for _ in range(3)]
-    for outlet in outlets:
-        await counting(hall, outlet)
-    for n in range(1000):
-        await hall.layer.enter(TOPIC, f"m{n}", b"x" * 100, f"user-{n % 600}")
-    await until(lambda: all(outlet.said[-1:] == ["#1000/600"] for outlet in outlets))
-    assert all(len(outlet.said) < 20 for outlet in outlets)
-
-
-async def test_who_missed_a_number_is_told_it(hall: Hall, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(presence_fanout, "COUNT_SECONDS", 0.01)
-    ann = Outlet()
-    held = await hall.hub.subscribe(TOPIC, ann, hall.words, replayable=True, counted=True)
-    await hall.layer.enter(TOPIC, "m1", b"one")
-    await until(lambda: held.stale)
-    hall.hub.activate(held)
-    await until(lambda: ann.said == ["#1/1"])
-
-
-async def test_the_same_number_is_not_told_again(
-    hall: Hall, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(presence_fanout, "COUNT_SECONDS", 0.01)
-    ann = Outlet()
-    await counting(hall, ann)
-    await hall.layer.enter(TOPIC, "m1", b"one")
-    await until(lambda: ann.said == ["#1/1"])
-    await hall.layer.enter(TOPIC, "m1", b"two")
-    await hall.layer.enter(TOPIC, "m2", b"two")
-    await until(lambda: ann.said[-1] == "#2/2")
-    assert ann.said == ["#1/1", "#2/2"]

@@ -18,6 +18,7 @@ from websockets.sync.client import connect
 from websockets.typing import Origin
 
 from seaway.server.cli import main
+from tests.commands import python
 from tests.waiting import wait_for
 
 PROJECTS = Path(__file__).parent / "projects"
@@ -65,15 +66,8 @@ def test_then_the_project_s_own_tests_pass(folder: Path) -> None:
     assert not re.search(r"channels\.|channels_redis|daphne|\"channels\"", text_of(folder))
     assert (folder / "requirements.txt").read_text() == "Django>=5.2\nseaway[redis]\n"
     assert "Procfile:1: `daphne" in said
-    done = subprocess.run(
-        [sys.executable, "-W", "error::ResourceWarning", "manage.py", "test", "-v", "1"],
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    command = ("-W", "error::ResourceWarning", "manage.py", "test", "-v", "1")
+    done = python(*command, cwd=folder, env=environment(), patience=120)
     assert done.returncode == 0, done.stdout + done.stderr
     assert not re.search(r"Ran 0 tests", done.stderr), "there is something to run"
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from seaway.server.board import Board
+from tests.server.applications import echo
 from tests.server.harness import (
     CapturedLog,
     Client,
@@ -18,7 +19,6 @@ from tests.server.harness import (
     wait_until,
     write_module,
 )
-from tests.server.test_http import echo
 
 APP = """
     import os

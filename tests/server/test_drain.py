@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.server.applications import echo, respond
 from tests.server.harness import (
     CLOSE,
     PATIENCE,
@@ -25,7 +26,6 @@ from tests.server.harness import (
     wait_until,
     write_module,
 )
-from tests.server.test_http import echo, respond
 
 
 def test_after_the_drain_timeout_requests_are_cut_off(log: CapturedLog) -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from seaway.exceptions import ConfigurationError
 from seaway.server.config import ServerConfig
+from tests.server.applications import echo
 from tests.server.harness import CapturedLog, serving, wait_until
-from tests.server.test_http import echo
 
 
 def test_ready_and_not_in_the_log(log: CapturedLog) -> None:

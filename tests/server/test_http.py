@@ -1,41 +1,16 @@
-"""HTTP/1.1 on real sockets: requests, bodies, keep-alive, and clients that misbehave."""
+"""HTTP/1.1 on real sockets: requests, bodies, keep-alive, and who waits for whom."""
 
 import asyncio
-import contextlib
 import threading
-import time
 from typing import Any
 
-import pytest
-
 from seaway.server.asgi_types import ClientDisconnected
+from tests.server.applications import http_echo, read_body, respond
 from tests.server.harness import CapturedLog, serving, wait_until
 
 
-async def respond(send: Any, body: bytes = b"ok", status: int = 200, *headers: Any) -> None:
-    length = (b"content-length", str(len(body)).encode())
-    await send({"type": "http.response.start", "status": status, "headers": [length, *headers]})
-    await send({"type": "http.response.body", "body": body})
-
-
-async def read_body(receive: Any) -> bytes:
-    body = b""
-    while True:
-        message: dict[str, Any] = await receive()
-        assert message["type"] == "http.request"
-        body += bytes(message["body"])
-        if not message["more_body"]:
-            return body
-
-
-async def echo(scope: Any, receive: Any, send: Any) -> None:
-    assert scope["type"] == "http"
-    body = await read_body(receive)
-    await respond(send, scope["path"].encode() + b":" + body)
-
-
 def test_a_request_is_answered_and_the_connection_is_kept() -> None:
-    with serving(echo) as server, server.connect() as client:
+    with serving(http_echo) as server, server.connect() as client:
         first = client.request("/one")
         second = client.request("/two")
         assert (first.status, first.body) == (200, b"/one:")
@@ -45,7 +20,7 @@ def test_a_request_is_answered_and_the_connection_is_kept() -> None:
 
 
 def test_connection_close_and_http_1_0_end_the_connection() -> None:
-    with serving(echo) as server:
+    with serving(http_echo) as server:
         with server.connect() as client:
             client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
             assert client.receive_all().endswith(b"/:")
@@ -66,7 +41,7 @@ def test_pipelined_requests_are_answered_in_their_order() -> None:
 
 
 def test_a_pipelined_body_reaches_its_own_request() -> None:
-    with serving(echo) as server, server.connect() as client:
+    with serving(http_echo) as server, server.connect() as client:
         post = b"POST /%d HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nab%d"
         client.send(b"".join(post % (n, n) for n in range(5)))
         assert [client.response().body for _ in range(5)] == [
@@ -119,7 +94,7 @@ def test_expect_100_continue_is_answered_when_the_body_is_wanted() -> None:
 
 
 def test_head_has_the_headers_and_no_body() -> None:
-    with serving(echo) as server, server.connect() as client:
+    with serving(http_echo) as server, server.connect() as client:
         client.send(b"HEAD /x HTTP/1.1\r\nHost: a\r\n\r\n")
         assert b"content-length: 3\r\n" in client.receive_until(b"\r\n\r\n")
         assert client.request("/y").body == b"/y:"
@@ -249,292 +224,10 @@ def test_a_disconnect_reaches_receive_and_then_send() -> None:
 
 
 def test_a_half_closed_client_still_gets_its_answer() -> None:
-    with serving(echo) as server, server.connect() as client:
+    with serving(http_echo) as server, server.connect() as client:
         client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi")
         client.socket.shutdown(1)
         assert client.receive_all().endswith(b"/:hi")
-
-
-@pytest.mark.parametrize("started", [False, True])
-def test_an_application_that_fails(started: bool, log: CapturedLog) -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        if started:
-            await send({"type": "http.response.start", "status": 200, "headers": []})
-            await send({"type": "http.response.body", "body": b"part", "more_body": True})
-        raise RuntimeError("boom")
-
-    with serving(app) as server, server.connect() as client:
-        client.send(b"GET /path?secret=1 HTTP/1.1\r\nHost: a\r\n\r\n")
-        if started:
-            with pytest.raises((ConnectionResetError, AssertionError)):
-                client.response()
-        else:
-            assert client.receive_all().startswith(b"HTTP/1.1 500 ")
-        wait_until(lambda: "application_failed" in log.events, "the log line")
-    assert "secret" not in log.records[0].getMessage()
-    assert len(log.tracebacks) == 1
-
-
-def test_an_application_that_ends_without_a_response(log: CapturedLog) -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        return
-
-    with serving(app) as server, server.connect() as client:
-        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        assert client.receive_all().startswith(b"HTTP/1.1 500 ")
-    assert log.events == ["no_response"]
-
-
-def test_messages_out_of_order_are_the_applications_fault() -> None:
-    errors: list[str] = []
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        for kind in ("http.response.body", "websocket.send"):
-            with pytest.raises(RuntimeError) as raised:
-                await send({"type": kind})
-            errors.append(str(raised.value))
-        await respond(send)
-        with pytest.raises(RuntimeError) as raised:
-            await send({"type": "websocket.send"})
-        errors.append(str(raised.value))
-
-    with serving(app) as server, server.connect() as client:
-        assert client.request().status == 200
-        wait_until(lambda: len(errors) == 3)
-    assert errors == [
-        "Unexpected ASGI message 'http.response.body' before the response.",
-        "Unexpected ASGI message 'websocket.send' before the response.",
-        "Unexpected ASGI message 'websocket.send' after the response.",
-    ]
-
-
-def test_messages_behind_the_response_are_ignored_and_noted(log: CapturedLog) -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await respond(send)
-        await send({"type": "http.response.body", "body": b"more"})
-
-    with serving(app) as server, server.connect() as client:
-        assert client.request().body == b"ok"
-        assert client.request().body == b"ok"
-        wait_until(lambda: log.events == ["message_ignored"] * 2)
-
-
-def test_a_transfer_encoding_of_the_applications_is_ignored() -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        coding = (b"transfer-encoding", b"gzip")
-        await respond(send, b"ok", 200, coding)
-
-    with serving(app) as server, server.connect() as client:
-        response = client.request()
-    assert "transfer-encoding" not in response.headers
-    assert response.body == b"ok"
-
-
-def test_a_body_that_contradicts_its_content_length_becomes_a_500(log: CapturedLog) -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        headers = [(b"content-length", b"3")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": b"four"})
-
-    with serving(app) as server, server.connect() as client:
-        assert client.request().status == 500
-        assert client.receive_all() == b""
-        wait_until(lambda: log.events == ["application_failed"])
-
-
-def test_a_body_that_goes_on_past_its_content_length_is_cut_off(log: CapturedLog) -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        headers = [(b"content-length", b"3")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": b"on", "more_body": True})
-        await send({"type": "http.response.body", "body": b"e!"})
-
-    with serving(app) as server, server.connect() as client:
-        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        with pytest.raises((ConnectionResetError, AssertionError)):
-            client.response()
-        wait_until(lambda: log.events == ["application_failed"])
-
-
-@pytest.mark.parametrize(
-    ("request_bytes", "status"),
-    [
-        (b"BLURB\r\n\r\n", 501),
-        (b"GET\x00 / HTTP/1.1\r\n\r\n", 400),
-        (b"GET / HTTP/1.1\r\n\r\n", 400),
-        (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 100_000 + b"\r\n\r\n", 431),
-        (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", 400),
-    ],
-)
-def test_malformed_requests_are_answered_without_a_traceback(
-    request_bytes: bytes, status: int, log: CapturedLog
-) -> None:
-    with serving(echo) as server:
-        with server.connect() as client:
-            client.send(request_bytes)
-            assert client.receive_all().startswith(b"HTTP/1.1 %d " % status)
-        with server.connect() as client:
-            assert client.request().status == 200
-    assert log.tracebacks == []
-
-
-def test_a_violation_behind_good_requests_is_answered_in_its_turn() -> None:
-    with serving(echo) as server, server.connect() as client:
-        client.send(b"GET /good HTTP/1.1\r\nHost: a\r\n\r\nGET nowhere HTTP/1.1\r\n\r\n")
-        assert client.response().body == b"/good:"
-        assert client.receive_all().startswith(b"HTTP/1.1 400 ")
-
-
-def test_a_violation_in_a_body_ends_the_request() -> None:
-    with serving(echo) as server, server.connect() as client:
-        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
-        assert client.receive_all().startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 500 "))
-
-
-def test_half_a_head_is_timed_out() -> None:
-    with serving(echo, header_timeout=0.2) as server:
-        with server.connect() as client:
-            client.send(b"GET / HTTP/1.1\r\nHos")
-            assert client.receive_all().startswith(b"HTTP/1.1 408 ")
-        with server.connect() as silent:
-            assert silent.receive_all() == b""
-
-
-def test_a_head_that_trickles_in_is_timed_out_all_the_same() -> None:
-    with serving(echo, header_timeout=0.3) as server, server.connect() as client:
-        client.send(b"GET / HTTP/1.1\r\n")
-        client.socket.settimeout(0.02)
-        received = b""
-        for _ in range(1000):
-            try:
-                received = client.socket.recv(1000)
-                break
-            except TimeoutError:
-                client.send(b"X: y\r\n")
-        assert received.startswith(b"HTTP/1.1 408 ")
-
-
-def test_an_idle_connection_is_closed() -> None:
-    with serving(echo, idle_timeout=0.2) as server, server.connect() as client:
-        assert client.request().status == 200
-        assert client.receive_all() == b""
-
-
-def test_a_body_that_stalls_is_given_up() -> None:
-    with serving(echo, body_timeout=0.2) as server, server.connect() as client:
-        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf")
-        assert client.receive_all().startswith(b"HTTP/1.1 408 ")
-
-
-def test_a_body_that_trickles_in_is_given_up_all_the_same() -> None:
-    with serving(echo, body_timeout=0.3) as server, server.connect() as client:
-        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n")
-        client.socket.settimeout(0.02)
-        received = b""
-        # A byte at a time, for as long as the server listens.
-        for _ in range(1000):
-            client.send(b"x")
-            with contextlib.suppress(TimeoutError):
-                received = client.socket.recv(65536)
-                break
-        assert received.startswith(b"HTTP/1.1 408 ")
-
-
-def test_a_body_may_take_as_long_as_it_goes_on() -> None:
-    with serving(echo, body_timeout=1.0) as server, server.connect() as client:
-        size = 12 * 2048
-        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
-        started = time.monotonic()
-        for _ in range(12):
-            client.send(bytes(2048))
-            # What is tested is that time passes, more than `body_timeout`.
-            time.sleep(0.1)
-        assert time.monotonic() - started > 1.0
-        assert client.response().status == 200
-
-
-def test_a_client_that_waits_for_its_100_is_not_timed() -> None:
-    waiting = threading.Event()
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await asyncio.to_thread(waiting.wait, 10)
-        message = await receive()
-        await respond(send, message["body"])
-
-    with serving(app, body_timeout=0.1) as server, server.connect() as client:
-        client.send(
-            b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
-        )
-        client.socket.settimeout(0.5)
-        with pytest.raises(TimeoutError):
-            client.receive_until(b"\r\n\r\n")
-        client.socket.settimeout(10)
-        waiting.set()
-        assert client.receive_until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
-        client.send(b"ok")
-        assert client.response().body == b"ok"
-
-
-def test_a_reader_keeps_its_connection_as_long_as_it_takes_something() -> None:
-    size = 16 * 1024 * 1024
-    connections: list[Any] = []
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        connections.append(send.__self__._connection)
-        await respond(send, bytes(size), 200, (b"connection", b"close"))
-
-    with serving(app) as server, server.connect(receive_buffer=65536) as client:
-        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        wait_until(lambda: connections and connections[0].closing)
-        connection = connections[0]
-        unsent = connection._unsent
-        assert unsent
-        received = 0
-        while connection.transport.get_write_buffer_size() >= unsent:
-            received += len(client.socket.recv(65536))
-        # The time is up, but something has moved: it gets more.
-        connection.context.loop.call_soon_threadsafe(connection.expire)
-        wait_until(lambda: connection._unsent < unsent)
-        # From here on nothing moves.
-        wait_until(
-            lambda: (
-                connection.context.loop.call_soon_threadsafe(connection.expire),
-                connection not in connection.context.open,
-            )[1]
-        )
-        assert received + len(client.receive_all()) < size
-
-
-def test_a_client_that_takes_nothing_is_dropped() -> None:
-    ended: list[Any] = []
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        try:
-            while True:
-                await send({"type": "http.response.body", "body": bytes(65536), "more_body": True})
-        except OSError as error:
-            ended.append(type(error))
-            raise
-
-    with serving(app, idle_timeout=0.2) as server, server.connect(receive_buffer=65536) as client:
-        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        wait_until(lambda: ended)
-    assert ended == [ClientDisconnected]
-
-
-def test_a_refused_handshake_does_not_keep_its_connection() -> None:
-    def served() -> bool:
-        with server.connect() as other:
-            return other.request().status == 200
-
-    options = {"max_connections": 1, "ping_interval": 0.2}
-    with serving(echo, **options) as server, server.connect() as client:
-        client.send(b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n")
-        client.send(b"Connection: Upgrade\r\n\r\n")
-        assert client.receive_all().startswith(b"HTTP/1.1 426 ")
-        # The client keeps its end open; the server lets go of its own after the linger.
-        wait_until(served)
 
 
 def test_an_unread_body_is_dropped_and_the_connection_kept() -> None:
@@ -560,7 +253,7 @@ def test_an_unread_body_without_an_end_closes_the_connection() -> None:
 
 
 def test_connections_over_the_limit_are_turned_away(log: CapturedLog) -> None:
-    with serving(echo, max_connections=2, ping_interval=0.2) as server:
+    with serving(http_echo, max_connections=2, ping_interval=0.2) as server:
         with server.connect() as one, server.connect() as two:
             assert one.request().status == two.request().status == 200
             with server.connect() as three:
@@ -571,7 +264,7 @@ def test_connections_over_the_limit_are_turned_away(log: CapturedLog) -> None:
 
 
 def test_a_request_for_another_protocol_is_answered_as_a_plain_one() -> None:
-    with serving(echo) as server, server.connect() as client:
+    with serving(http_echo) as server, server.connect() as client:
         upgrade = b"GET /%d HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
         client.send(upgrade % 1 + upgrade % 2)
         assert client.response().body == b"/1:"

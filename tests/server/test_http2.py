@@ -2,59 +2,32 @@
 
 import asyncio
 import threading
-from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 from compliance.http2_frames import (
-    CANCEL,
     DATA,
-    END_STREAM,
-    ENHANCE_YOUR_CALM,
     GET,
     GOAWAY,
     HEADERS,
     INTERNAL_ERROR,
     NO_ERROR,
-    POST,
     PREFACE,
-    PUSH_PROMISE,
     RST_STREAM,
     SETTINGS,
-    block,
-    data,
     frame,
     headers,
-    rst_stream,
     settings,
 )
 
+from tests.server.applications import hello, mirror
 from tests.server.harness import CapturedLog, serving, wait_until
 from tests.server.http2_client import Http2Client
 
 MIB = 1024 * 1024
+
+
 WINDOW = 65_535
-
-
-async def hello(scope: Any, receive: Any, send: Any) -> None:
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"x-a", b"b")]})
-    await send({"type": "http.response.body", "body": b"hello"})
-
-
-async def read_all(receive: Any) -> bytes:
-    body: bytes = b""
-    while (message := await receive())["type"] == "http.request":
-        body += message["body"]
-        if not message["more_body"]:
-            return body
-    raise ConnectionError("the client has gone")
-
-
-async def mirror(scope: Any, receive: Any, send: Any) -> None:
-    body = await read_all(receive)
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": body})
 
 
 class Scopes:
@@ -201,205 +174,6 @@ def test_applications_that_fail(log: CapturedLog) -> None:
     assert log.events.count("no_response") == 1
 
 
-# Flow control ------------------------------------------------------------------------------------
-
-
-def test_an_upload_waits_for_the_application() -> None:
-    reads = threading.Event()
-    done = threading.Event()
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await asyncio.get_running_loop().run_in_executor(None, reads.wait)
-        body = await read_all(receive)
-        done.set()
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": b"%d" % len(body)})
-
-    with serving(app) as server, Http2Client(server) as client:
-        client.settle()
-        client.send(headers(1, POST, end=False), *(data(1, bytes(13_107)) for _ in range(5)))
-        before = client.settle()
-        assert not [each for each in before if each.kind == 8], "windows opened unread"
-        reads.set()
-        assert client.frame(8, 1).stream == 1
-        client.send(*(data(1, bytes(13_107)) for _ in range(4)), data(1, b"end", end=True))
-        assert client.peer.response(1)[1] == b"%d" % (9 * 13_107 + 3)
-    assert done.is_set()
-
-
-def test_one_upload_that_waits_leaves_room_for_others() -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        if scope["path"] == "/wait":
-            await asyncio.sleep(3600)
-        await mirror(scope, receive, send)
-
-    with serving(app, drain_timeout=0.0) as server, Http2Client(server) as client:
-        client.send(
-            headers(1, ((":path", "/wait"), *(f for f in POST if f[0] != ":path")), end=False),
-            *(data(1, bytes(13_107)) for _ in range(5)),
-            headers(3, POST, end=False),
-            data(3, b"through", end=True),
-        )
-        assert client.peer.response(3) == ("200", b"through")
-
-
-class Pourer:
-    """Sends without end, and counts what was taken from it."""
-
-    def __init__(self) -> None:
-        self.sent = 0
-        self.ended: list[str] = []
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        try:
-            for _ in range(10_000):
-                await send({"type": "http.response.body", "body": bytes(16_000), "more_body": True})
-                self.sent += 16_000
-        except OSError as error:
-            self.ended.append(type(error).__name__)
-            raise
-
-
-def test_a_download_waits_for_the_client() -> None:
-    app = Pourer()
-    with serving(app, drain_timeout=0.0) as server, Http2Client(server) as client:
-        client.send(headers(1))
-        got = sum(len(each.payload) for each in client.settle() if each.kind == DATA)
-        while got < WINDOW:
-            got += len(client.frame(DATA).payload)
-        client.settle()
-        held = app.sent
-        assert held <= WINDOW + 64 * 1024 + 2 * 16_000
-        client.open_window(100_000, 0, 1)
-        wait_until(lambda: app.sent > held)
-
-
-def test_a_window_that_stays_closed_is_given_up() -> None:
-    app = Pourer()
-    with serving(app, idle_timeout=0.3) as server, Http2Client(server, (4, 0)) as client:
-        client.send(headers(1))
-        assert client.frame(RST_STREAM, 1).code == CANCEL
-        wait_until(lambda: app.ended == ["ClientDisconnected"])
-        assert client.settle()
-
-
-def test_a_client_that_never_reads_does_not_fill_the_memory() -> None:
-    app = Pourer()
-    with serving(app, idle_timeout=1.0) as server:
-        client = Http2Client(server, (4, 2**31 - 1), client=server.connect(receive_buffer=4096))
-        with client:
-            client.open_window(2**31 - 1 - WINDOW, 0)
-            client.send(headers(1))
-            wait_until(lambda: app.ended == ["ClientDisconnected"])
-    assert app.sent < 8 * MIB
-
-
-def test_a_body_that_stalls() -> None:
-    with serving(mirror, body_timeout=0.3) as server, Http2Client(server) as client:
-        client.send(headers(1, POST, end=False), data(1, b"half"))
-        assert client.head()[":status"] == "408"
-
-
-def test_a_body_that_nobody_wants() -> None:
-    with serving(hello) as server, Http2Client(server) as client:
-        client.send(headers(1, POST, end=False))
-        assert client.peer.response(1) == ("200", b"hello")
-        client.send(*(data(1, bytes(13_107)) for _ in range(4)))
-        assert client.frame(RST_STREAM, 1).code == NO_ERROR
-        assert client.get("/", 3) == ("200", b"hello")
-
-
-def test_a_request_that_is_given_up() -> None:
-    told: list[str] = []
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        told.append("started")
-        await receive()
-        told.append((await receive())["type"])
-
-    with serving(app) as server, Http2Client(server) as client:
-        client.send(headers(1))
-        wait_until(lambda: told)
-        client.send(rst_stream(1))
-        wait_until(lambda: told == ["started", "http.disconnect"])
-
-
-def test_a_lost_connection_ends_all_its_requests() -> None:
-    gone: list[str] = []
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await receive()
-        gone.append((await receive())["type"])
-
-    with serving(app) as server:
-        with Http2Client(server) as client:
-            client.send(headers(1), headers(3))
-            client.settle()
-        wait_until(lambda: gone == ["http.disconnect"] * 2)
-
-
-# Limits ------------------------------------------------------------------------------------------
-
-
-def test_given_up_requests_whose_applications_run_on_are_limited() -> None:
-    running = 0
-    let_go = asyncio.Event()
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        nonlocal running
-        running += 1
-        await let_go.wait()
-        await hello(scope, receive, send)
-
-    with serving(app, max_streams=10, drain_timeout=0.0) as server, Http2Client(server) as client:
-        for stream in range(1, 201, 2):
-            client.send(headers(stream), rst_stream(stream))
-        wait_until(lambda: running > 10)
-        # One read of the socket may hold more than are allowed; what comes later is not read.
-        before = running
-        client.send(headers(2001))
-        assert running == before
-        assert running <= 100
-
-
-def test_a_flood_ends_the_connection() -> None:
-    with serving(hello) as server, Http2Client(server) as client:
-        client.send(*(headers(n) + rst_stream(n) for n in range(1, 1001, 2)))
-        assert client.frame(GOAWAY).code == ENHANCE_YOUR_CALM
-
-
-def test_a_header_block_without_end() -> None:
-    with serving(hello, header_timeout=0.3) as server, Http2Client(server) as client:
-        client.send(frame(HEADERS, END_STREAM, 1, block(GET)))
-        while client.peer.next() is not None:
-            pass
-        assert client.peer.closed
-
-
-def test_a_frame_that_is_never_complete() -> None:
-    with serving(mirror, idle_timeout=0.3) as server, Http2Client(server) as client:
-        client.send(headers(1, POST, end=False), data(1, bytes(1000))[:500])
-        while client.peer.next() is not None:
-            pass
-        assert client.peer.closed
-
-
-def test_a_preface_without_settings() -> None:
-    with serving(hello, header_timeout=0.3) as server, server.connect() as client:
-        client.send(PREFACE)
-        client.receive_all()
-
-
-def test_an_idle_connection() -> None:
-    with serving(hello, idle_timeout=0.3) as server, Http2Client(server) as client:
-        client.get()
-        assert client.frame(GOAWAY).code == NO_ERROR
-        while client.peer.next() is not None:
-            pass
-        assert client.peer.closed
-
-
 # Which version -----------------------------------------------------------------------------------
 
 
@@ -429,148 +203,6 @@ def test_an_upgrade_to_h2c_is_ignored() -> None:
         fields = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk")
         answer = client.request("/", *fields)
         assert (answer.status, answer.body) == (200, b"hello")
-
-
-# Extensions --------------------------------------------------------------------------------------
-
-
-async def hints(scope: Any, receive: Any, send: Any) -> None:
-    assert scope["extensions"]["http.response.early_hint"] == {}
-    await send({"type": "http.response.early_hint", "links": [b"</a.css>; rel=preload"]})
-    await hello(scope, receive, send)
-
-
-def test_early_hints() -> None:
-    with serving(hints) as server:
-        with Http2Client(server) as client:
-            client.send(headers(1))
-            assert client.head() == {":status": "103", "link": "</a.css>; rel=preload"}
-            assert client.head()[":status"] == "200"
-        with server.connect() as old:
-            old.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-            interim = old.receive_until(b"\r\n\r\n")
-            assert interim == b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n\r\n"
-            assert old.response().status == 200
-
-
-async def trailing(scope: Any, receive: Any, send: Any) -> None:
-    assert scope["extensions"]["http.response.trailers"] == {}
-    await send({"type": "http.response.start", "status": 200, "headers": [], "trailers": True})
-    await send({"type": "http.response.body", "body": b"body"})
-    more = {"headers": [(b"x-sum", b"1")], "more_trailers": True}
-    await send({"type": "http.response.trailers", **more})
-    await send({"type": "http.response.trailers", "headers": [(b"x-end", b"2")]})
-
-
-def test_trailers() -> None:
-    with serving(trailing) as server:
-        with Http2Client(server) as client:
-            client.send(headers(1, (*GET, ("te", "trailers"))))
-            assert client.head()[":status"] == "200"
-            assert client.frame(DATA).payload == b"body"
-            last = client.frame(HEADERS)
-            assert last.fields == (("x-sum", "1"), ("x-end", "2"))
-            assert last.ended
-            # Who does not ask for them gets none.
-            assert client.get(stream=3) == ("200", b"body")
-        with server.connect() as old:
-            assert old.request().body == b"body"
-            old.send(b"GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: TE\r\n\r\n")
-            old.receive_until(b"\r\n\r\n")
-            assert old.receive_until(b"\r\n\r\n") == (
-                b"4\r\nbody\r\n0\r\nx-sum: 1\r\nx-end: 2\r\n\r\n"
-            )
-            assert old.request().status == 200
-
-
-def test_push_where_the_client_allows_it() -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        if scope["path"] == "/" and "http.response.push" in scope["extensions"]:
-            pushed = {"path": "/a.css", "headers": [(b"accept", b"text/css")]}
-            await send({"type": "http.response.push", **pushed})
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": scope["path"].encode()})
-
-    with serving(app) as server:
-        with Http2Client(server) as client:
-            client.send(headers(1))
-            promise = client.frame(PUSH_PROMISE)
-            assert dict(promise.fields)[":path"] == "/a.css"
-            assert dict(promise.fields)[":authority"] == "localhost"
-            bodies: dict[int, bytes] = {}
-            while len(bodies) < 2:
-                found = client.frame(DATA)
-                bodies[found.stream] = found.payload
-            assert bodies == {1: b"/", 2: b"/a.css"}
-        with Http2Client(server, (2, 0)) as client:
-            client.send(headers(1))
-            assert all(each.kind != PUSH_PROMISE for each in client.settle())
-
-
-@pytest.mark.parametrize("size", [0, 5, 256 * 1024, 700_001])
-def test_files(tmp_path: Path, size: int) -> None:
-    content = bytes(range(256)) * (size // 256) + bytes(size % 256)
-    path = tmp_path / "file"
-    path.write_bytes(content)
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        assert scope["extensions"]["http.response.pathsend"] == {}
-        length = [(b"content-length", b"%d" % size)]
-        await send({"type": "http.response.start", "status": 200, "headers": length})
-        await send({"type": "http.response.pathsend", "path": str(path)})
-
-    with serving(app) as server:
-        for http2 in (False, True):
-            with httpx.Client(http1=not http2, http2=http2) as client:
-                assert client.get(server.url).content == content
-                assert client.get(server.url).content == content
-
-
-def test_files_wait_for_clients_and_survive_those_that_go(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(bytes(range(256)) * 80_000)
-    ends: list[BaseException] = []
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        try:
-            await send({"type": "http.response.pathsend", "path": str(path)})
-        except OSError as error:
-            ends.append(error)
-            raise
-
-    request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-    with serving(app, idle_timeout=2.0) as server:
-        with server.connect(receive_buffer=65536) as slow:
-            slow.send(request)
-            head = slow.receive_until(b"\r\n\r\n")
-            assert b"content-length: 20480000\r\n" in head
-            assert slow.receive_exactly(20_480_000) == path.read_bytes()
-            slow.send(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n" + request)
-            assert b"content-length: 20480000\r\n" in slow.receive_until(b"\r\n\r\n")
-            assert slow.receive_until(b"\r\n\r\n").startswith(b"HTTP/1.1 200 ")
-        wait_until(lambda: len(ends) == 1)
-        # One that reads nothing, and does not go either.
-        with server.connect(receive_buffer=4096) as stuck:
-            stuck.send(request)
-            wait_until(lambda: len(ends) == 2)
-        with Http2Client(server) as client:
-            client.send(headers(1))
-            client.head()
-        wait_until(lambda: len(ends) == 3)
-
-
-def test_a_file_that_is_not_there(tmp_path: Path, log: CapturedLog) -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.pathsend", "path": str(tmp_path / "nothing")})
-
-    with serving(app) as server:
-        with server.connect() as old:
-            assert old.request().status == 500
-        with Http2Client(server) as client:
-            assert client.get()[0] == "500"
-    assert log.events.count("application_failed") == 2
 
 
 # Leaving -----------------------------------------------------------------------------------------

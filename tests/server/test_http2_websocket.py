@@ -7,18 +7,11 @@ import zlib
 from typing import Any
 
 import pytest
-from compliance.http2_frames import (
-    CANCEL,
-    DATA,
-    GOAWAY,
-    RST_STREAM,
-    data,
-    headers,
-    rst_stream,
-)
+from compliance.http2_frames import CANCEL, DATA, GOAWAY, RST_STREAM, data, headers, rst_stream
 
 from seaway.exceptions import CloseCode
 from seaway.server.handoff import Sink
+from tests.server.applications import websocket_echo
 from tests.server.harness import (
     BINARY,
     CLOSE,
@@ -33,13 +26,6 @@ from tests.server.harness import (
 from tests.server.http2_client import WEBSOCKET, Http2Client
 
 WINDOW = 65_535
-
-
-async def echo(scope: Any, receive: Any, send: Any) -> None:
-    assert (await receive())["type"] == "websocket.connect"
-    await send({"type": "websocket.accept"})
-    while (message := await receive())["type"] == "websocket.receive":
-        await send({**message, "type": "websocket.send"})
 
 
 class Handler:
@@ -91,7 +77,7 @@ def test_messages_both_ways() -> None:
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         scopes.append(scope)
-        await echo(scope, receive, send)
+        await websocket_echo(scope, receive, send)
 
     with serving(app) as server, Http2Client(server) as client:
         head = client.websocket(1, ("sec-websocket-protocol", "a, b"), ("x", "y"))
@@ -112,7 +98,7 @@ def test_messages_both_ways() -> None:
 
 
 def test_many_on_one_connection() -> None:
-    with serving(echo) as server, Http2Client(server) as client:
+    with serving(websocket_echo) as server, Http2Client(server) as client:
         streams = range(1, 101, 2)
         for stream in streams:
             assert client.websocket(stream)[":status"] == "200"
@@ -123,7 +109,7 @@ def test_many_on_one_connection() -> None:
 
 
 def test_a_frame_in_pieces_and_pieces_of_several_frames() -> None:
-    with serving(echo) as server, Http2Client(server) as client:
+    with serving(websocket_echo) as server, Http2Client(server) as client:
         client.websocket()
         wire = masked(TEXT, b"one") + masked(TEXT, b"two" * 200)
         for start in range(0, len(wire), 7):
@@ -137,7 +123,7 @@ def test_what_is_sent_before_the_answer_is_kept() -> None:
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await asyncio.get_running_loop().run_in_executor(None, let_go.wait)
-        await echo(scope, receive, send)
+        await websocket_echo(scope, receive, send)
 
     with serving(app) as server, Http2Client(server) as client:
         client.send(headers(1, WEBSOCKET, end=False), data(1, masked(TEXT, b"early")))
@@ -147,7 +133,7 @@ def test_what_is_sent_before_the_answer_is_kept() -> None:
 
 
 def test_compression() -> None:
-    with serving(echo) as server, Http2Client(server) as client:
+    with serving(websocket_echo) as server, Http2Client(server) as client:
         head = client.websocket(1, ("sec-websocket-extensions", "permessage-deflate"))
         assert head["sec-websocket-extensions"].startswith("permessage-deflate")
         client.say(TEXT, b"a" * 1000)
@@ -243,7 +229,7 @@ def test_refusals(log: CapturedLog) -> None:
 
 
 def test_another_protocol_is_not_spoken() -> None:
-    with serving(echo) as server, Http2Client(server) as client:
+    with serving(websocket_echo) as server, Http2Client(server) as client:
         fields = tuple((n, "connect-udp" if n == ":protocol" else v) for n, v in WEBSOCKET)
         client.send(headers(1, fields, end=False))
         assert client.head()[":status"] == "501"
@@ -351,7 +337,7 @@ def test_a_protocol_violation() -> None:
 
 
 def test_json_messages_are_delivered_in_order() -> None:
-    with serving(echo) as server, Http2Client(server) as client:
+    with serving(websocket_echo) as server, Http2Client(server) as client:
         client.websocket()
         client.send(*(data(1, masked(TEXT, json.dumps(n).encode())) for n in range(500)))
         assert [json.loads(client.hear()[1]) for _ in range(500)] == list(range(500))

@@ -19,14 +19,8 @@ from seaway.exceptions import ConfigurationError
 from seaway.server.addresses import bind, close_all, url
 from seaway.server.application import hints
 from seaway.server.config import ServerConfig
+from tests.server.applications import echo
 from tests.server.harness import CapturedLog, refuses, serving, wait_until
-from tests.server.test_http import echo as http_echo
-from tests.server.test_websocket import echo as websocket_echo
-
-
-async def echo(scope: Any, receive: Any, send: Any) -> None:
-    app = http_echo if scope["type"] == "http" else websocket_echo
-    await app(scope, receive, send)
 
 
 @pytest.fixture(scope="module")

@@ -6,14 +6,8 @@ import sys
 from typing import Any
 
 from seaway.server.logs import JSONFormatter, TextFormatter, access_log, log_event, server_log
+from tests.server.applications import echo
 from tests.server.harness import CLOSE, CapturedLog, masked, serving, wait_until
-from tests.server.test_http import echo as http_echo
-from tests.server.test_websocket import echo as websocket_echo
-
-
-async def echo(scope: Any, receive: Any, send: Any) -> None:
-    app = http_echo if scope["type"] == "http" else websocket_echo
-    await app(scope, receive, send)
 
 
 def one_record(log: CapturedLog, event: str) -> logging.LogRecord:

@@ -1,22 +1,15 @@
 """Limits for one address."""
 
-from typing import Any
-
 import pytest
 
 from seaway.server.networks import Networks
 from seaway.server.peers import Peers
+from tests.server.applications import echo
 from tests.server.harness import CapturedLog, serving, wait_until
-from tests.server.test_http import echo
-from tests.server.test_websocket import echo as websocket_echo
-
-
-async def both(scope: Any, receive: Any, send: Any) -> None:
-    await (echo if scope["type"] == "http" else websocket_echo)(scope, receive, send)
 
 
 def test_one_connection_too_many_is_answered_with_429(log: CapturedLog) -> None:
-    with serving(both, peer_connections=2) as server:
+    with serving(echo, peer_connections=2) as server:
         with server.connect() as first, server.connect() as second:
             assert first.request().status == 200
             second.upgrade()
@@ -37,7 +30,7 @@ def test_one_connection_too_many_is_answered_with_429(log: CapturedLog) -> None:
 
 
 def test_connections_that_come_too_fast_are_refused() -> None:
-    with serving(both, peer_rate=0.2) as server:
+    with serving(echo, peer_rate=0.2) as server:
         with server.connect() as first:
             assert first.request().status == 200
         with server.connect() as second:
@@ -46,7 +39,7 @@ def test_connections_that_come_too_fast_are_refused() -> None:
 
 def test_proxies_are_not_counted() -> None:
     options = {"peer_connections": 1, "trusted_proxies": ("127.0.0.1",), "forwarded": "forwarded"}
-    with serving(both, **options) as server, server.connect() as one, server.connect() as two:
+    with serving(echo, **options) as server, server.connect() as one, server.connect() as two:
         assert one.request().status == two.request().status == 200
 
 
@@ -56,7 +49,7 @@ def test_behind_the_proxy_protocol_clients_are_counted_by_themselves() -> None:
     def line(client: str) -> bytes:
         return b"PROXY TCP4 %s 1.1.1.1 1 2\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n" % client.encode()
 
-    with serving(both, **options) as server, server.connect() as one, server.connect() as two:
+    with serving(echo, **options) as server, server.connect() as one, server.connect() as two:
         one.send(line("192.0.2.1"))
         assert one.response().status == 200
         two.send(line("192.0.2.2"))

@@ -16,8 +16,8 @@ from seaway.protocol.events import Headers
 from seaway.server.config import ServerConfig
 from seaway.server.forwarded import Forwarded
 from seaway.server.networks import Networks
+from tests.server.applications import respond
 from tests.server.harness import TEXT, CapturedLog, serving, wait_until
-from tests.server.test_http import respond
 
 
 async def who(scope: Any, receive: Any, send: Any) -> None:

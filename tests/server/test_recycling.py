@@ -1,7 +1,6 @@
 """Workers that are replaced: because they are spent, or because they never get ready."""
 
 import signal
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 from seaway.server.config import ServerConfig
 from seaway.server.recycling import Recycling, memory, wanted
 from tests.server.harness import ServerProcess, wait_until, write_module
-from tests.server.test_supervisor import APP, ask
+from tests.server.site import APP, ask, load
 
 HOARDING = APP.replace('if scope["path"] == "/crash":', """if scope["path"] == "/hoard":
             import builtins
@@ -37,35 +36,10 @@ def test_after_so_many_requests_a_worker_is_replaced_and_nobody_notices(tmp_path
     options = ("--workers", "2", "--recycle-requests", "100", "--ping-interval", "0.2")
     with serve(tmp_path, *options) as server:
         server.says("http://")
-        stop = threading.Event()
-        pids: list[str] = []
-        failures: list[Exception] = []
-
-        def load(keep: bool) -> None:
-            client = server.connect()
-            try:
-                while not stop.is_set():
-                    response = client.request()
-                    pids.append(response.body.decode().split()[1])
-                    if not keep or response.headers.get("connection") == "close":
-                        client.socket.close()
-                        client = server.connect()
-                    stop.wait(0.005)
-            except Exception as error:  # noqa: BLE001 - any failure fails the test
-                failures.append(error)
-            finally:
-                client.socket.close()
-
-        threads = [threading.Thread(target=load, args=(keep,)) for keep in (True, False)]
-        for thread in threads:
-            thread.start()
-        server.says("recycling", times=3)
-        server.says("shutdown ran", times=2)
-        stop.set()
-        for thread in threads:
-            thread.join()
-        assert failures == []
-        assert len(set(pids)) >= 3
+        with load(server, keep=(True, False), pause=0.005) as answers:
+            server.says("recycling", times=3)
+            server.says("shutdown ran", times=2)
+        assert len({pid for _, pid in answers}) >= 3
         server.signal(signal.SIGTERM)
         assert server.wait() == 0
     # One at a time: each successor is ready before the next one starts.

@@ -2,50 +2,13 @@
 
 import os
 import signal
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.server.harness import (
-    CLOSE,
-    Client,
-    ServerProcess,
-    refuses,
-    wait_until,
-    write_module,
-)
-
-APP = """
-    import asyncio, os
-
-    VERSION = "1"
-
-    async def application(scope, receive, send):
-        if scope["type"] == "lifespan":
-            await receive()
-            scope["state"]["seaway.describe"] = ["layer: none, this is a test"]
-            await send({"type": "lifespan.startup.complete"})
-            await receive()
-            print("shutdown ran", flush=True)
-            await send({"type": "lifespan.shutdown.complete"})
-            return
-        if scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.accept"})
-            await receive()
-            return
-        if scope["path"] == "/crash":
-            os._exit(7)
-        if scope["path"] == "/slow":
-            print("slow begun", flush=True)
-            await asyncio.sleep(0.5)
-        body = f"{VERSION} {os.getpid()}".encode()
-        headers = [(b"content-length", str(len(body)).encode())]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-"""
+from tests.server.harness import CLOSE, Client, ServerProcess, refuses, wait_until, write_module
+from tests.server.site import APP, ask, load
 
 
 @pytest.fixture
@@ -58,13 +21,6 @@ def folder(tmp_path: Path) -> Path:
 def server(folder: Path) -> Iterator[ServerProcess]:
     with ServerProcess(folder, "site_app:application", "--bind", "127.0.0.1:0") as process:
         yield process
-
-
-def ask(server: ServerProcess, path: str = "/") -> tuple[str, int]:
-    """(version, pid) of the worker that answers a new connection."""
-    with server.connect() as client:
-        version, pid = client.request(path).body.decode().split()
-        return version, int(pid)
 
 
 def test_the_start_block_says_what_runs(server: ServerProcess) -> None:
@@ -141,37 +97,13 @@ def test_a_reload_under_load_fails_no_request(folder: Path) -> None:
     arguments = ("site_app:application", "--bind", "127.0.0.1:0", "--workers", "2")
     with ServerProcess(folder, *arguments) as server:
         server.says("http://")
-        stop = threading.Event()
-        versions: list[str] = []
-        failures: list[Exception] = []
-
-        def load(keep: bool) -> None:
-            client = server.connect()
-            try:
-                while not stop.is_set():
-                    response = client.request()
-                    versions.append(response.body.decode().split()[0])
-                    if not keep or response.headers.get("connection") == "close":
-                        client.socket.close()
-                        client = server.connect()
-            except Exception as error:  # noqa: BLE001 - any failure fails the test
-                failures.append(error)
-            finally:
-                client.socket.close()
-
-        threads = [threading.Thread(target=load, args=(keep,)) for keep in (True, True, False)]
-        for thread in threads:
-            thread.start()
-        wait_until(lambda: len(versions) > 50)
-        write_module(folder, "site_app", APP.replace('VERSION = "1"', 'VERSION = "22"'))
-        server.signal(signal.SIGHUP)
-        server.says("reloaded generation=1")
-        wait_until(lambda: versions[-20:] == ["22"] * 20)
-        server.says("shutdown ran", times=2)
-        stop.set()
-        for thread in threads:
-            thread.join()
-        assert failures == []
+        with load(server, keep=(True, True, False)) as answers:
+            wait_until(lambda: len(answers) > 50)
+            write_module(folder, "site_app", APP.replace('VERSION = "1"', 'VERSION = "22"'))
+            server.signal(signal.SIGHUP)
+            server.says("reloaded generation=1")
+            wait_until(lambda: {version for version, _ in answers[-20:]} == {"22"})
+            server.says("shutdown ran", times=2)
         # Code that does not start leaves the old code serving.
         write_module(folder, "site_app", "raise RuntimeError('not today')")
         server.signal(signal.SIGHUP)

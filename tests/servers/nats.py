@@ -15,7 +15,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from tests.servers.process import Server, free_port
+from tests.servers.ports import free_port
+from tests.servers.process import Server
 from tests.waiting import wait_for
 
 

@@ -11,7 +11,6 @@ import ctypes
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -20,6 +19,8 @@ from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+
+from tests.servers.ports import free_port
 
 #: PR_SET_PDEATHSIG of prctl(2): the server ends with the thread that started it.
 _PDEATHSIG = 1
@@ -56,12 +57,6 @@ def _binaries_for(user: int | None) -> Path:
     return place
 
 
-def _free_port(host: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
-
-
 class PostgresServer:
     """One server in its own session.
 
@@ -81,7 +76,7 @@ class PostgresServer:
         self.data = directory / "data"
         self.log = directory / "log"
         self.host = host
-        self.port = _free_port(host)
+        self.port = free_port(host)
         self._options = {"max_connections": "200", **FAST, **(options or {})}
         self._process: subprocess.Popen[bytes] | None = None
         # PostgreSQL does not run as root.

@@ -8,9 +8,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -19,21 +17,6 @@ from pathlib import Path
 from tests.waiting import wait_for
 
 _PR_SET_PDEATHSIG = 1
-#: Below the kernel's own (net.ipv4.ip_local_port_range, from 32768 on as it comes).
-_PORTS = (12_000, 32_000)
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    """A TCP port of an address of this machine that nobody listens on.
-
-    Not of those that the kernel hands out by itself: until the server listens, one of these may
-    have become the near end of somebody's connection.
-    """
-    while True:
-        port = random.randrange(*_PORTS)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind((host, port))
-            return port
 
 
 def _die_with_parent() -> None:

@@ -15,7 +15,8 @@ from typing import Any, cast
 
 import hiredis
 
-from tests.servers.process import Server, free_port
+from tests.servers.ports import free_port
+from tests.servers.process import Server
 from tests.waiting import wait_for
 
 
@@ -238,12 +239,6 @@ class ValkeyCluster:
             if first <= slot <= last:
                 return next(node for node in self.nodes if node.port == master[1])
         raise AssertionError(f"nobody serves slot {slot}")
-
-    def replica_of(self, master: Valkey) -> Valkey:
-        id_ = master.ask("CLUSTER", "MYID")
-        [row] = master.ask("CLUSTER", "REPLICAS", id_)
-        port = int(row.split()[1].partition(b"@")[0].rpartition(b":")[2])
-        return next(node for node in self.nodes if node.port == port)
 
     def migrate(self, slot: int, target: Valkey) -> None:
         """Move one slot with its keys, as operators' tools do."""

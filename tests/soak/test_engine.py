@@ -1,16 +1,13 @@
 """A short soak of engines: every fault once, nothing lost in silence, and everybody told."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from soak.engine import FAULTS
 
+from tests.commands import said
 from tests.servers.namespace import why_not
 
-ROOT = Path(__file__).parent.parent.parent
 OPTIONS = [
     "--seconds",
     "1",
@@ -38,18 +35,10 @@ def test_an_engine_under_faults_loses_nothing_in_silence(engine: str) -> None:
     own, network = COURSES[engine]
     if network == "namespace" and why_not():
         pytest.skip(f"no process can be cut off here: {why_not()}")
-    done = subprocess.run(
-        [sys.executable, "-m", "soak", "--engine", engine, "--network", network, *OPTIONS],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    lines = done.stdout.splitlines()
+    arguments = ("-m", "soak", "--engine", engine, "--network", network, *OPTIONS)
+    lines = said(*arguments, patience=180).splitlines()
     figures = json.loads(lines[-1])
-    assert [figures[name] for name in FAULTS] == [0] * len(FAULTS), done.stdout
+    assert [figures[name] for name in FAULTS] == [0] * len(FAULTS), lines
     assert lines[0].startswith(f"network cut ({network}): ")
     course = own | {"kill_worker", "kill_publisher", "visitors", "burst"}
     assert {line.partition(":")[0] for line in lines if ": " in line} >= course

@@ -1,30 +1,19 @@
 """The reload soak, small, and its own account: it must be able to find what it looks for."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from soak.reload import FAULTS, Reload, Settings
 from soak.subscriber import Subscriber, delay
 
-ROOT = Path(__file__).parent.parent.parent
+from tests.commands import said
 
 
 def test_a_reload_under_load_fails_no_request_and_loses_no_event() -> None:
     options = ["--seconds", "6", "--subscribers", "50", "--every", "1.5", "--window", "1"]
-    done = subprocess.run(
-        [sys.executable, "-m", "soak", "--requests", "100", *options],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    figures = json.loads(done.stdout.splitlines()[-1])
-    assert [figures[name] for name in FAULTS] == [0] * len(FAULTS), done.stdout
+    lines = said("-m", "soak", "--requests", "100", *options, patience=180).splitlines()
+    figures = json.loads(lines[-1])
+    assert [figures[name] for name in FAULTS] == [0] * len(FAULTS), lines
     assert figures["gaps_told"] == 0
     assert figures["reloads"] >= 1
     assert figures["versions_served"] >= 2

@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +12,7 @@ import msgspec
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
+from tests.commands import said
 from tests.server.harness import PATIENCE, ServerProcess
 
 ROOT = Path(__file__).parent.parent.parent
@@ -32,17 +31,8 @@ class Project:
 
     def shell(self, code: str) -> str:
         """Run code in the project's ``shell``: another process than the server's."""
-        done = subprocess.run(
-            [sys.executable, "-m", "django", "shell", "--no-imports", "-c", code],
-            cwd=ROOT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout.strip()
+        command = ("-m", "django", "shell", "--no-imports", "-c", code)
+        return said(*command, env=self.environment).strip()
 
     def serve(self, workers: int = 1) -> ServerProcess:
         return ServerProcess(

@@ -1,8 +1,9 @@
 /**
- * One connection that comes back: its state machine, its socket, and the requests on it.
+ * One connection that comes back: its state machine.
  *
- * What lives here: connecting, staying alive, coming back, and matching answers to requests.
- * What must not: what a topic does with its messages (topic.js), the policy of close codes
+ * What lives here: connecting, staying alive, coming back, and to whom a message goes.
+ * What must not: what a topic does with its messages (topic.js), which request an answer is for
+ * (requests.js), the socket (line.js), the page around us (page.js), the policy of close codes
  * (codes.js).
  *
  * @typedef {"connecting" | "open" | "waiting" | "closed"} ConnectionState
@@ -23,8 +24,7 @@
  *
  * @typedef {import("./protocol.js").ServerMessage} ServerMessage
  * @typedef {import("./protocol.js").RequestBody} RequestBody
- * @typedef {(answer: import("./protocol.js").Answer | null) => void} OnAnswer
- *   null: the connection was lost before an answer came
+ * @typedef {import("./requests.js").OnAnswer} OnAnswer
  *
  * @typedef {object} Link what a topic may ask of its connection
  * @property {() => ConnectionState} state
@@ -39,7 +39,11 @@ import * as codes from "./codes.js";
 import { Emitter } from "./emitter.js";
 import { Heartbeat } from "./heartbeat.js";
 import { Ladder, STEADY_MS } from "./ladder.js";
+import { Line } from "./line.js";
+import { Notices } from "./notices.js";
+import { Page } from "./page.js";
 import { BadMessage, VERSION, decode, encode, isTopicName } from "./protocol.js";
+import { Requests } from "./requests.js";
 import { Topic } from "./topic.js";
 
 /**
@@ -60,18 +64,6 @@ const TRANSITIONS = {
 const WELCOME_MS = 20_000;
 const WELCOME_OR_NEXT_MS = 10_000;
 
-/**
- * @param {any} window
- * @returns {import("./ladder.js").Storage | null}
- */
-function storageOf(window) {
-  try {
-    return window?.sessionStorage ?? null;
-  } catch {
-    return null; // forbidden, as with cookies that are blocked
-  }
-}
-
 /** @type {Clock} */
 export const SYSTEM_CLOCK = {
   now: () => performance.now(),
@@ -83,26 +75,25 @@ export class Connection {
   /** @type {ConnectionState} */
   #state = "connecting";
   #ladder;
-  #window;
+  #page;
   #clock;
   #random;
   #heartbeat;
-  /** @type {any} */
-  #socket = null;
+  #line = new Line({
+    message: (data) => this.#receive(data),
+    close: (code, reason) => this.#ended(code, reason),
+    sign: () => this.#heartbeat.heard(),
+  });
   /** @type {unknown} */
   #timer = undefined;
   #attempt = 0;
   #openedAt = Infinity;
   #serverChoseDelay = false;
-  #lastId = 0;
-  /** @type {Map<number, OnAnswer>} */
-  #requests = new Map();
+  #requests = new Requests();
   /** @type {Map<string, Topic>} */
   #topics = new Map();
   #emitter = new Emitter();
-  /** @type {(() => void)[]} */
-  #notices = [];
-  #notifying = false;
+  #notices = new Notices();
 
   /**
    * @param {string} url
@@ -110,14 +101,14 @@ export class Connection {
    * @param {Options & {clock: Clock}} options
    */
   constructor(url, transports, { window, clock, random = Math.random }) {
-    const page = { clock, storage: storageOf(window) };
-    this.#ladder = new Ladder(transports, url, page, this.#move.bind(this));
-    this.#window = window;
+    this.#page = new Page(window, () => this.#wake());
+    const { storage } = this.#page;
+    this.#ladder = new Ladder(transports, url, { clock, storage }, this.#move.bind(this));
     this.#clock = clock;
     this.#random = random;
     this.#heartbeat = new Heartbeat(
       clock,
-      () => this.#socket.send(encode({ type: "ping" })),
+      () => this.#line.send(encode({ type: "ping" })),
       () => this.#ended(codes.PING_TIMEOUT, "pings unanswered"),
     );
     this.#dial();
@@ -179,54 +170,32 @@ export class Connection {
     let retryIn = null;
     if (next === "open") this.#openedAt = this.#clock.now();
     if (next === "waiting") retryIn = this.#wait(code ?? codes.ABNORMAL, reason);
-    if (next === "closed") this.#watchPage("removeEventListener");
+    if (next === "closed") this.#page.unwatch();
     const details = { attempt: this.#attempt, retryIn, code, reason };
-    this.#notify(() => this.#tell(before, next, details));
+    this.#notices.add(() => this.#tell(before, next, details));
     // A callback may have closed the connection, or have dialled already, meanwhile.
-    if (this.#state === "connecting" && !this.#socket) this.#dial();
+    if (this.#state === "connecting" && !this.#line.taken) this.#dial();
   }
 
   #dial() {
     this.#openedAt = Infinity;
-    this.#watchPage("addEventListener");
+    this.#page.watch();
     try {
-      this.#socket = this.#ladder.open();
+      this.#line.take(this.#ladder.open());
     } catch (error) {
       this.#step("refused", null, String(error));
       throw error;
     }
-    this.#listen();
     const patience = this.#ladder.hasOthers ? WELCOME_OR_NEXT_MS : WELCOME_MS;
     const late = () => this.#ended(codes.ABNORMAL, `no welcome in ${patience} ms`, true);
     this.#timer = this.#clock.setTimeout(late, patience);
   }
 
-  #listen() {
-    const socket = this.#socket;
-    socket.onmessage = (/** @type {any} */ { data }) => this.#receive(data);
-    socket.onclose = (/** @type {any} */ { code, reason }) => this.#ended(code, reason);
-    // What shows that the server is there without being a message; not known to WebSockets.
-    socket.onheard = () => this.#heartbeat.heard();
-  }
-
-  /**
-   * Lets the socket go without waiting for its close event: on a dead network that takes minutes.
-   * @param {number} code
-   */
+  /** @param {number} code */
   #hangUp(code) {
     this.#ladder.stop();
-    this.#letGo(code);
-  }
-
-  /** @param {number} code */
-  #letGo(code) {
-    const socket = this.#socket;
-    this.#socket = null;
     this.#heartbeat.stop();
-    if (!socket) return;
-    socket.onmessage = socket.onclose = socket.onheard = null;
-    if (code === codes.NORMAL || code >= 3000) socket.close(code);
-    else socket.close();
+    this.#line.letGo(code);
   }
 
   /**
@@ -249,8 +218,7 @@ export class Connection {
    * @param {boolean} [silent] nothing was heard at all
    */
   #ended(code, reason, silent) {
-    const offline = this.#window?.navigator?.onLine === false;
-    if (!offline) this.#ladder.ended(code, this.#clock.now() - this.#openedAt, silent);
+    if (!this.#page.offline) this.#ladder.ended(code, this.#clock.now() - this.#openedAt, silent);
     this.#step(codes.reconnectsAfter(code) ? "lost" : "refused", code, reason);
   }
 
@@ -275,11 +243,8 @@ export class Connection {
       case "joined":
       case "left":
       case "reply":
-      case "error": {
-        const onAnswer = this.#requests.get(message.id);
-        this.#requests.delete(message.id);
-        return onAnswer?.(message);
-      }
+      case "error":
+        return this.#requests.answered(message);
       case "event":
       case "gap":
       case "presence":
@@ -307,13 +272,12 @@ export class Connection {
    * @param {import("./protocol.js").Welcome} welcome
    */
   #move(socket, { version, ping }) {
-    if (this.#state !== "open" || this.#requests.size > 0 || version !== VERSION) return false;
-    this.#letGo(codes.NORMAL);
-    this.#socket = socket;
+    if (this.#state !== "open" || this.#requests.pending || version !== VERSION) return false;
+    this.#line.letGo(codes.NORMAL);
+    this.#line.take(socket);
     this.#openedAt = this.#clock.now();
-    this.#listen();
     this.#heartbeat.start(ping);
-    this.#notify(() => {
+    this.#notices.add(() => {
       const topics = [...this.#topics.values()];
       for (const topic of topics) topic.lost();
       for (const topic of topics) topic.opened();
@@ -325,30 +289,11 @@ export class Connection {
   #link() {
     return {
       state: () => this.#state,
-      request: (body, onAnswer) => {
-        const id = this.#lastId + 1;
-        this.#socket.send(encode({ ...body, id }));
-        this.#lastId = id;
-        this.#requests.set(id, onAnswer);
-        return id;
-      },
-      forget: (id) => this.#requests.delete(id),
+      request: (body, onAnswer) => this.#requests.send(this.#line, body, onAnswer),
+      forget: (id) => this.#requests.forget(id),
       clock: this.#clock,
       random: this.#random,
     };
-  }
-
-  /**
-   * Runs what calls the application, one after the other: a callback that changes the state again
-   * is told of it after everybody was told of the change before.
-   * @param {() => void} notice
-   */
-  #notify(notice) {
-    this.#notices.push(notice);
-    if (this.#notifying) return;
-    this.#notifying = true;
-    for (let next = this.#notices.shift(); next; next = this.#notices.shift()) next();
-    this.#notifying = false;
   }
 
   /**
@@ -359,8 +304,7 @@ export class Connection {
   #tell(before, state, details) {
     const topics = [...this.#topics.values()];
     if (before === "open") {
-      const unanswered = [...this.#requests.values()];
-      this.#requests.clear();
+      const unanswered = this.#requests.lost();
       for (const topic of topics) topic.lost();
       for (const onAnswer of unanswered) onAnswer(null);
     }
@@ -369,17 +313,9 @@ export class Connection {
     this.#emitter.emit("state", state, details);
   }
 
-  /** @param {"addEventListener" | "removeEventListener"} change */
-  #watchPage(change) {
-    this.#window?.[change]?.("online", this.#wake);
-    this.#window?.document?.[change]?.("visibilitychange", this.#wake);
-  }
-
   /** The network or the page came back: do not wait for the timer, do not trust the old socket. */
-  #wake = (/** @type {{type: string}} */ { type }) => {
-    const visible = this.#window.document?.visibilityState === "visible";
-    if (type === "visibilitychange" && !visible) return;
+  #wake() {
     if (this.#state === "waiting" && !this.#serverChoseDelay) this.#step("due");
     else if (this.#state === "open") this.#heartbeat.probe();
-  };
+  }
 }

@@ -1,7 +1,8 @@
 """The synchronous stack: middleware and view in one hop to a thread of the pool.
 
 What lives here: what happens in that thread, in order, and how its result gets sent.
-What must not: the pool's workings (`seaway.pool`), asynchronous views (`on_loop`).
+What must not: how a request gets there and its result back (`job`), the pool's workings
+(`seaway.pool`), asynchronous views (`on_loop`).
 
 In the thread: request_started, the request, `get_response`, the response made into bytes. Then the
 result is left for the loop, and only then the response is closed (request_finished, connections),
@@ -11,9 +12,8 @@ while the loop sends.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
-from typing import IO, Any, Protocol, cast
+from typing import IO, Any
 
 from django.core.handlers.base import BaseHandler
 from django.core.signals import request_started
@@ -23,6 +23,7 @@ from django.urls import set_script_prefix
 
 from seaway.http import caches
 from seaway.http.hooks import fused
+from seaway.http.job import Awaited, Job
 from seaway.http.request import make_request
 from seaway.http.response import StreamSender, file_message, has_content, head
 from seaway.http.sending import send_iterated, send_streamed
@@ -33,7 +34,6 @@ from seaway.http.watch import ClientGone, Watch
 from seaway.pool import (
     Hold,
     Leaving,
-    Mailbox,
     begin_connections,
     hold,
     mailbox,
@@ -41,96 +41,9 @@ from seaway.pool import (
     tidy_connections,
     use_loop,
 )
-from seaway.server.asgi_types import Application
 from seaway.server.respond import Responder
 
 logger = logging.getLogger("seaway.http")
-
-
-class Unfinished(Protocol):
-    """A response whose body is still to come."""
-
-    async def send(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it all. Raises what the body's maker raised."""
-
-    def drop(self) -> None:
-        """Nobody wants it any more: free what it holds."""
-
-
-class Awaited:
-    """A responder for a coroutine: what the thread has made is awaited there, and sent."""
-
-    __slots__ = ("_future",)
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._future: asyncio.Future[Any] = loop.create_future()
-
-    def respond(self, status: int, headers: Headers, body: bytes) -> None:
-        if not self._future.done():
-            self._future.set_result((status, headers, body))
-
-    def run(self, app: Application) -> None:
-        if not self._future.done():
-            self._future.set_result(app)
-        else:
-            # A bound method of what is unfinished: see `Job.leave`.
-            cast("Unfinished", cast("Any", app).__self__).drop()
-
-    def fail(self, error: Exception) -> None:
-        if not self._future.done():
-            self._future.set_exception(error)
-        else:
-            logger.error("a request that nobody waits for has failed", exc_info=error)
-
-    async def send(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Wait for the response and send it."""
-        reply = await self._future
-        if isinstance(reply, tuple):
-            status, headers, content = reply
-            await send({"type": "http.response.start", "status": status, "headers": headers})
-            await send({"type": "http.response.body", "body": content})
-        else:
-            await reply(scope, receive, send)
-
-
-class Job:
-    """One request on its way through the pool."""
-
-    __slots__ = ("body", "box", "context", "handler", "prefix", "responder", "scope")
-
-    def __init__(
-        self,
-        handler: ThreadedHandler,
-        scope: Scope,
-        prefix: str,
-        body: IO[bytes],
-        box: Mailbox,
-        responder: Responder,
-    ) -> None:
-        self.handler = handler
-        self.scope = scope
-        self.prefix = prefix
-        self.body = body
-        self.box = box
-        self.responder = responder
-        self.context = contextvars.copy_context()
-
-    def __call__(self) -> None:
-        """In the thread. The context is the request's own: nothing stays for the next one."""
-        self.context.run(self.handler.run, self)
-
-    def leave(self, rest: Unfinished) -> None:
-        """In the thread: leave the sending of the rest to the loop."""
-        self.box.post(self.responder.run, rest.send)
-
-    def fail(self, error: BaseException) -> None:
-        """In the thread: have the request fail with ``error``."""
-        if not isinstance(error, Exception) or isinstance(error, StopIteration):
-            # SystemExit would stop the loop, StopIteration cannot pass through a future.
-            wrapped = RuntimeError(f"{type(error).__name__} escaped from synchronous code")
-            wrapped.__cause__ = error
-            error = wrapped
-        self.box.post(self.responder.fail, error)
 
 
 class ThreadedHandler(BaseHandler):
@@ -161,7 +74,7 @@ class ThreadedHandler(BaseHandler):
     def take(self, scope: Scope, prefix: str, body: IO[bytes], responder: Responder) -> None:
         """Answer one request by way of ``responder``."""
         box = mailbox()
-        submit(Job(self, scope, prefix, body, box, responder), box)
+        submit(Job(self.run, scope, prefix, body, box, responder), box)
 
     async def serve(
         self, scope: Scope, prefix: str, body: IO[bytes], receive: Receive, send: Send

@@ -29,6 +29,7 @@ from .http1_borders import (
     HEAD_END,
     OVERLAP,
     empty_lines,
+    status_of_refusal,
     status_of_unknown_method,
 )
 from .http1_request import (
@@ -48,13 +49,6 @@ from .http1_response import SWITCHING_PROTOCOLS, Coding, Exchange
 
 __all__ = ["Http1Connection", "HttpLimits"]
 
-#: What llhttp says of bytes that are well formed but not for us; all else it refuses is a 400.
-_STATUS_OF_REASON = {
-    "Invalid HTTP version": 505,
-    "Pause on PRI/Upgrade": 505,  # the preface of HTTP/2, which a server tells by its first bytes
-    "Expected HTTP/2 Connection Preface": 505,
-}
-_UNKNOWN_METHOD = "Invalid method encountered"
 _HEAD_END_SIZE = len(HEAD_END)
 
 
@@ -308,11 +302,7 @@ class Http1Connection:
         elif isinstance(error, httptools.HttpParserCallbackError):
             raise error  # our own fault, or an interrupt: not to be blamed on the peer
         else:
-            reason = str(error)
-            if reason == _UNKNOWN_METHOD:
-                self._violate(*status_of_unknown_method(self._reader.line))
-                return
-            self._violate(_STATUS_OF_REASON.get(reason, 400), reason)
+            self._violate(*status_of_refusal(str(error), self._reader.line))
 
     def _violate(self, status: int, reason: str) -> None:
         reader = self._reader

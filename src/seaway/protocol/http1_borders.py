@@ -1,8 +1,9 @@
 """Where a request begins and ends in the peer's bytes, and what its first line looks like.
 
 What lives here: `piece_end`, which cuts what is fed to llhttp so that no piece holds the end of one
-request and the start of another, and the look at what llhttp takes that RFC 9112 does not: two
-spaces for one in a request line, bare LFs and CRs before it, ``RTSP/1.0`` and ``ICE/1.0``.
+request and the start of another, the look at what llhttp takes that RFC 9112 does not: two spaces
+for one in a request line, bare LFs and CRs before it, ``RTSP/1.0`` and ``ICE/1.0``; and the
+statuses for what llhttp refuses.
 What must not: the grammar of requests (`http1_request`), events.
 
 None of what llhttp takes too much moves the border between two requests; but another recipient may
@@ -20,6 +21,14 @@ HEAD_END = b"\r\n\r\n"
 #: How many bytes of it may be at the end of what came before.
 OVERLAP = len(HEAD_END) - 1
 CR = b"\r"
+
+#: What llhttp says of bytes that are well formed but not for us; all else it refuses is a 400.
+_STATUS_OF_REASON = {
+    "Invalid HTTP version": 505,
+    "Pause on PRI/Upgrade": 505,  # the preface of HTTP/2, which a server tells by its first bytes
+    "Expected HTTP/2 Connection Preface": 505,
+}
+_UNKNOWN_METHOD = "Invalid method encountered"
 
 #: All methods that llhttp knows begin with a capital letter.
 FIRST_LETTER = ord("A")
@@ -75,3 +84,10 @@ def status_of_unknown_method(data: bytes) -> tuple[int, str]:
     if _TOKEN_START.match(data) is None:
         return 400, "this is no HTTP request"
     return 501, "the method is not known"
+
+
+def status_of_refusal(reason: str, line: bytes) -> tuple[int, str]:
+    """What to say of a request that llhttp has refused for ``reason``; ``line`` is its first."""
+    if reason == _UNKNOWN_METHOD:
+        return status_of_unknown_method(line)
+    return _STATUS_OF_REASON.get(reason, 400), reason

@@ -1,8 +1,9 @@
 """One HTTP/2 connection: bytes to events, events to strands, one write for each turn of the loop.
 
-What lives here: the streams of a connection, deadlines, limits on what a peer can make us keep, and
-the way out.
-What must not: the socket (`socket_end`), one stream (`http2_strand`), ASGI, frames.
+What lives here: the streams of a connection, its deadlines, limits on what a peer can make us keep,
+and the way out.
+What must not: the socket (`socket_end`), one stream and its patience (`http2_strand`), ASGI,
+frames.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from seaway.protocol.events import (
     ViolationReceived,
     WindowOpened,
 )
-from seaway.protocol.http2 import CANCEL, NO_ERROR, PROTOCOL_ERROR, Http2Connection
+from seaway.protocol.http2 import NO_ERROR, PROTOCOL_ERROR, Http2Connection
 from seaway.server.context import NEVER, Context, OpenConnection
-from seaway.server.http2_strand import Strand
+from seaway.server.http2_strand import DISCARD_SECONDS, Strand
 from seaway.server.http_stream import HttpStream
 from seaway.server.replies import Header
 from seaway.server.socket_end import SocketEnd
@@ -32,9 +33,6 @@ from seaway.server.websocket_stream import WebSocketStream
 #: Seconds between the two GOAWAYs of a draining server: a request that was on its way when the
 #: first was sent arrives within it, and is served (RFC 9113 section 6.8).
 _DRAIN_SILENCE = 1.0
-#: Seconds for which the rest of a body is dropped that was not needed for the answer; then the
-#: stream is reset.
-_DISCARD_SECONDS = 2.0
 #: Strands are looked at so many times in each ``idle_timeout`` and ``body_timeout``.
 _CHECKS = 4
 
@@ -275,7 +273,8 @@ class MultiplexedConnection(SocketEnd):
         if self._final <= now:
             self._final = NEVER
             self.http.end()
-        self._check_strands(now)
+        for strand in list(self._strands.values()):
+            strand.check(now)
         if not self._strands and silence >= self.context.config.idle_timeout:
             self.http.terminate(NO_ERROR)
             self._leave()
@@ -283,40 +282,13 @@ class MultiplexedConnection(SocketEnd):
         self.flush_soon()
         self.set_deadline()
 
-    def _check_strands(self, now: float) -> None:
-        """Give up streams whose peer neither sends nor takes anything."""
-        timeout = self.context.config.idle_timeout
-        for stream, strand in list(self._strands.items()):
-            if not strand.writable:
-                size = self.http.queued(stream)
-                if size < strand.waiting:
-                    strand.waiting, strand.since = size, now
-                elif now - strand.since >= timeout:
-                    self.http.reset(stream, CANCEL)
-            elif strand.tunnel is not None:
-                if strand.tunnel.is_closing() and now - strand.touched >= _DISCARD_SECONDS:
-                    self.cut(stream)
-            elif not strand.stream.ended:
-                self._check_body(strand, now)
-
-    def _check_body(self, strand: Strand, now: float) -> None:
-        timeout = self.context.config.body_timeout
-        if strand.stream.answered:
-            if now - strand.touched >= _DISCARD_SECONDS:
-                self.cut(strand.number)
-        elif strand.stream.full or strand.stream.holds_back:
-            strand.progressed = now
-        elif now - strand.progressed >= timeout and not strand.refusal:
-            strand.refusal = 408
-            strand.stream.disconnect()
-
     def set_deadline(self) -> None:
         if self.closing or not self.writable:
             return
         if self._strands:
             config = self.context.config
             shortest = min(config.idle_timeout, config.body_timeout)
-            wait = min(shortest / _CHECKS, _DISCARD_SECONDS)
+            wait = min(shortest / _CHECKS, DISCARD_SECONDS)
             usual = self.context.now + wait
         else:
             usual = self._touched + self.context.config.idle_timeout

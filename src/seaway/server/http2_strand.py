@@ -1,6 +1,6 @@
 """One HTTP/2 stream on the server: what a request stream or a WebSocket has for a connection.
 
-What lives here: `Strand`, the carrier of one request.
+What lives here: `Strand`, the carrier of one request, and how long it waits for its client.
 What must not: frames, the socket and what all streams share (`http2_connection`), the bytes of a
 WebSocket (`http2_tunnel`), ASGI.
 """
@@ -20,7 +20,7 @@ from seaway.protocol.events import (
     ResponseTrailers,
 )
 from seaway.protocol.headers import value_of
-from seaway.protocol.http2 import INTERNAL_ERROR
+from seaway.protocol.http2 import CANCEL, INTERNAL_ERROR
 from seaway.server.carrier import Stream
 from seaway.server.context import BODY_STEP
 from seaway.server.flow import Gate
@@ -29,6 +29,11 @@ from seaway.server.replies import Header, plain_response
 
 if TYPE_CHECKING:
     from seaway.server.http2_connection import MultiplexedConnection
+
+
+#: Seconds for which the rest of a body is dropped that was not needed for the answer; then the
+#: stream is reset.
+DISCARD_SECONDS = 2.0
 
 
 class Strand:
@@ -196,3 +201,27 @@ class Strand:
         else:
             self.stream.lost()
         self.gate.open()
+
+    def check(self, now: float) -> None:
+        """Give the stream up if its client neither sends nor takes anything."""
+        if not self.writable:
+            size = self.connection.http.queued(self.number)
+            if size < self.waiting:
+                self.waiting, self.since = size, now
+            elif now - self.since >= self.context.config.idle_timeout:
+                self.connection.http.reset(self.number, CANCEL)
+        elif self.tunnel is not None:
+            if self.tunnel.is_closing() and now - self.touched >= DISCARD_SECONDS:
+                self.connection.cut(self.number)
+        elif not self.stream.ended:
+            self._check_body(now)
+
+    def _check_body(self, now: float) -> None:
+        if self.stream.answered:
+            if now - self.touched >= DISCARD_SECONDS:
+                self.connection.cut(self.number)
+        elif self.stream.full or self.stream.holds_back:
+            self.progressed = now
+        elif now - self.progressed >= self.context.config.body_timeout and not self.refusal:
+            self.refusal = 408
+            self.stream.disconnect()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -25,6 +25,8 @@ from seaway.layers.memory.queue_store import QueueStore
 from seaway.layers.memory.store import Store
 
 Anyone = ChannelLayer | InMemoryChannelLayer
+#: Makes one with a test's own options.
+Make = Callable[..., Anyone]
 
 #: Long enough for anything that happens, short enough to wait for what does not.
 QUIET = 0.05
@@ -48,10 +50,9 @@ class Clock:
 
 
 class Counted(MemoryLayer):
-    """A memory layer that counts what is published, and can lose what is announced to it."""
+    """A memory layer that counts what is published."""
 
     published_count = 0
-    deaf = False
 
     async def publish(
         self, topic: str, data: bytes, history: History | None = None, *, once: str = ""

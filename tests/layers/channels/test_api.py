@@ -3,42 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from asgiref.sync import async_to_sync
 
 from seaway.exceptions import ChannelFull, UnencodablePayload
-from seaway.layers.channels.layer import ChannelLayer
 from seaway.layers.channels.memory import InMemoryChannelLayer
-from seaway.layers.home import LayerHome
-from seaway.layers.memory.layer import MemoryLayer
 from tests.layers.channels.support import Anyone, Clock, nothing_comes, processes, soon
 from tests.waiting import until
-
-Make = Callable[..., Anyone]
-
-
-@pytest.fixture(params=["in memory", "engine of this loop", "engine of a thread"])
-async def make(request: pytest.FixtureRequest) -> AsyncIterator[Make]:
-    """Makes one layer with the options of the test."""
-    if request.param == "in memory":
-        yield InMemoryChannelLayer
-        return
-    home = LayerHome(MemoryLayer)
-    if request.param == "engine of this loop":
-        await home.adopt()
-    yield lambda **options: ChannelLayer(lambda: home, **options)
-    await home.release()
-    await asyncio.to_thread(home.close)
-
-
-@pytest.fixture
-async def layer(make: Make) -> Anyone:
-    return make(capacity=3, channel_capacity={"tiny": 1})
-
 
 # Channels ----------------------------------------------------------------------------------------
 
@@ -242,86 +214,6 @@ async def test_flush_leaves_nothing(layer: Anyone) -> None:
     await nothing_comes(layer, "plain")
 
 
-# Time --------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    clock.install(monkeypatch)
-    return clock
-
-
-async def test_a_message_that_is_too_old_is_not_received(make: Make, clock: Clock) -> None:
-    layer = make(expiry=60)
-    channel = await layer.new_channel()
-    await layer.send(channel, {"n": 1})
-    clock.advance(30)
-    await layer.send(channel, {"n": 2})
-    clock.advance(31)
-    assert await soon(layer, channel) == {"n": 2}
-    await nothing_comes(layer, channel)
-    await layer.send(channel, {"n": 3})
-    assert await soon(layer, channel) == {"n": 3}
-
-
-async def test_a_message_that_is_too_old_is_not_received_from_a_plain_channel(make: Make) -> None:
-    layer = make(expiry=0.05)  # by the engine's clock
-    await layer.send("plain", {"n": 1})
-    await asyncio.sleep(0.1)
-    await nothing_comes(layer, "plain")
-
-
-async def test_an_abandoned_member_goes(make: Make, clock: Clock) -> None:
-    layer = make(expiry=60)
-    channel = await layer.new_channel()
-    await layer.group_add("test-group", channel)
-    await layer.group_send("test-group", {"n": 1})
-    assert len(layer.channels) == 1
-    clock.advance(60)
-    await layer.group_send("test-group", {"n": 2})
-    assert await layer.group_channels("test-group") == [channel]
-    clock.advance(60)
-    await nothing_comes(layer, channel)
-    assert len(layer.channels) == 0
-    assert (await layer.statistics())["expired"] == 2
-    await until_members(layer, "test-group", 0)
-
-
-async def test_a_member_that_reads_late_stays_one(make: Make, clock: Clock) -> None:
-    layer = make(expiry=3)
-    channel = await layer.new_channel()
-    await layer.group_add("test-group", channel)
-    for number in range(3):
-        clock.advance(2)
-        await layer.group_send("test-group", {"n": number})
-    assert await soon(layer, channel) == {"n": 1}  # of 0 the time is past
-    assert await soon(layer, channel) == {"n": 2}
-    clock.advance(10)
-    await layer.group_send("test-group", {"n": 3})
-    assert await soon(layer, channel) == {"n": 3}
-
-
-async def until_members(layer: Anyone, group: str, number: int) -> None:
-    async with asyncio.timeout(10):
-        while await layer.group_count(group) != number:  # noqa: ASYNC110  others end it
-            await asyncio.sleep(0.001)
-
-
-async def test_a_membership_ends_after_its_time(make: Make, clock: Clock) -> None:
-    layer = make(group_expiry=100)
-    old, renewed = await layer.new_channel(), await layer.new_channel()
-    for channel in (old, renewed):
-        await layer.group_add("test-group", channel)
-    clock.advance(60)
-    await layer.group_add("test-group", renewed)
-    clock.advance(60)
-    await layer.group_send("test-group", {"n": 1})
-    assert await soon(layer, renewed) == {"n": 1}
-    await nothing_comes(layer, old)
-    assert await layer.group_channels("test-group") == [renewed]
-
-
 # Subscribers -------------------------------------------------------------------------------------
 
 
@@ -360,91 +252,6 @@ async def test_a_subscriber_that_fails_does_not_harm_the_others(
     await until(lambda: bool(got))
     assert got == [{"n": 1}]
     assert "a subscriber" in caplog.text
-
-
-# Threads and loops -------------------------------------------------------------------------------
-
-
-async def test_senders_in_other_threads_reach_receivers_here(layer: Anyone) -> None:
-    channel = await layer.new_channel()
-    got: list[dict[str, Any]] = []
-    subscribed = await layer.new_channel()
-    layer.subscribe(subscribed, got.append)
-    for name in (channel, subscribed):
-        await layer.group_add("test-group", name)
-    here = threading.current_thread()
-    waiting = asyncio.ensure_future(layer.receive("plain"))
-
-    def work() -> None:
-        assert threading.current_thread() is not here
-        async_to_sync(layer.group_send)("test-group", {"n": 1})
-        async_to_sync(layer.send)(channel, {"n": 2})
-        async_to_sync(layer.send)("plain", {"n": 3})
-
-    await asyncio.get_running_loop().run_in_executor(None, work)
-    assert [(await soon(layer, channel))["n"] for _ in range(2)] == [1, 2]
-    assert await asyncio.wait_for(waiting, 10) == {"n": 3}
-    await until(lambda: got == [{"n": 1}])
-
-
-async def test_receivers_in_other_threads_and_loops(layer: Anyone) -> None:
-    channel = await layer.new_channel()
-    got: list[dict[str, Any]] = []
-
-    def work() -> None:
-        got.extend(async_to_sync(layer.receive)(name) for name in (channel, "plain"))
-
-    thread = asyncio.get_running_loop().run_in_executor(None, work)
-    await layer.send(channel, {"n": 1})
-    await layer.send("plain", {"n": 2})
-    await asyncio.wait_for(thread, 10)
-    assert got == [{"n": 1}, {"n": 2}]
-
-
-async def test_nothing_is_lost_or_doubled_between_many_threads(make: Make) -> None:
-    layer = make(capacity=10_000)
-    channel = await layer.new_channel()
-    got: list[int] = []
-
-    def send(start: int) -> None:
-        async def all_() -> None:
-            for number in range(start, start + 50):
-                await layer.send(channel, {"n": number})
-
-        asyncio.run(all_())
-
-    def receive() -> None:
-        async def all_() -> None:
-            for _ in range(50):
-                message = await asyncio.wait_for(layer.receive(channel), 20)
-                got.append(message["n"])
-
-        asyncio.run(all_())
-
-    await asyncio.gather(
-        *(asyncio.to_thread(send, start) for start in (0, 50, 100, 150)),
-        *(asyncio.to_thread(receive) for _ in range(4)),
-    )
-    assert sorted(got) == list(range(200))
-
-
-def layer_threads() -> int:
-    """Those of other homes, too, that other tests have left behind."""
-    return [one.name for one in threading.enumerate()].count("seaway-layer")
-
-
-def test_each_call_may_have_a_loop_of_its_own() -> None:
-    home = LayerHome(MemoryLayer)
-    layer = ChannelLayer(lambda: home)
-    before = layer_threads()
-    channel = asyncio.run(layer.new_channel())
-    asyncio.run(layer.group_add("test-group", channel))
-    for number in range(50):
-        async_to_sync(layer.group_send)("test-group", {"n": number})
-    assert layer_threads() == before + 1
-    got = [asyncio.run(layer.receive(channel))["n"] for _ in range(50)]
-    assert got == list(range(50))
-    home.close()
 
 
 # One engine, one loop ----------------------------------------------------------------------------

@@ -18,7 +18,8 @@ from tests.layers.following import Follower
 from tests.layers.nats.support import LARGE, namespace, nats_layer
 from tests.servers.namespace import Namespace
 from tests.servers.nats import nats_binary
-from tests.servers.process import Server, free_port
+from tests.servers.ports import free_port
+from tests.servers.process import Server
 from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio

@@ -18,7 +18,7 @@ from seaway.layers.nats.layer import CONSUMERS, NatsLayer
 from seaway.testing.layer_contract import KEPT, TOPIC, Recorder, page, started
 from tests.layers.nats.support import namespace, nats_layer, processes
 from tests.servers.nats import Nats
-from tests.servers.process import free_port
+from tests.servers.ports import free_port
 
 pytestmark = pytest.mark.asyncio
 

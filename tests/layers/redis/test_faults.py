@@ -3,67 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from soak.cable import Cable
 
-from seaway.exceptions import LayerError, LayerUnavailable
-from seaway.layers.base import Gap, Headcount, Page
+from seaway.exceptions import LayerError
+from seaway.layers.base import Headcount
 from seaway.layers.redis import keys, news, pipe
 from seaway.testing.layer_contract import Process, eventually
 from tests.layers.following import KEPT, Follower, Publisher
+from tests.layers.redis.halls import TOPIC, hall
 from tests.layers.redis.support import connected, engine_of, namespace, processes, redis_layer
-from tests.servers.valkey import SentinelTrio, Valkey, ValkeyCluster
+from tests.servers.valkey import Valkey
 from tests.waiting import until
-
-TOPIC = "halls/1/seats"
-
-
-class Hall:
-    """A publisher and two followers, each in a process of its own."""
-
-    def __init__(self, publisher: Publisher, followers: list[Follower]) -> None:
-        self.publisher = publisher
-        self.followers = followers
-        self.end = asyncio.Event()
-
-    async def settle(self) -> None:
-        """Publish a last event, wait until everybody has it, and check the promise."""
-        self.end.set()
-        for follower in self.followers:
-            await follower.until_current(self.publisher)
-        last = await self.publisher.last()
-        for follower in self.followers:
-            await follower.until_got(last)
-            follower.check(self.publisher.told)
-
-    @property
-    def gaps(self) -> list[int]:
-        return [follower.gaps for follower in self.followers]
-
-
-@asynccontextmanager
-async def hall(url: str, *, publishing: bool = True) -> AsyncIterator[Hall]:
-    name = namespace()
-    followers = [await Follower(redis_layer(url, name), TOPIC).start() for _ in range(2)]
-    [source] = await processes(url, 1, name)
-    publisher = Publisher(source.layer, TOPIC)
-    scene = Hall(publisher, followers)
-    task = asyncio.create_task(publisher.publish_until(scene.end)) if publishing else None
-    if task is not None:
-        await until(lambda: all(len(one.got()) > 20 for one in followers))
-    try:
-        yield scene
-    finally:
-        scene.end.set()
-        if task is not None:
-            await task
-        for follower in followers:
-            await follower.stop()
-        await source.layer.close()
 
 
 @pytest.fixture
@@ -316,174 +269,6 @@ async def test_scripts_that_were_flushed_are_loaded_again(own_valkey: Valkey) ->
             await here.layer.unwatch(TOPIC)
     finally:
         await here.layer.close()
-
-
-# Failing over ------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def own_sentinels(tmp_path: Path) -> Iterator[SentinelTrio]:
-    servers = SentinelTrio(tmp_path / "sentinels")
-    yield servers.start()
-    servers.kill()
-
-
-@pytest.fixture
-def own_cluster(tmp_path: Path) -> Iterator[ValkeyCluster]:
-    servers = ValkeyCluster(tmp_path / "cluster")
-    yield servers.start()
-    servers.kill()
-
-
-@pytest.mark.parametrize("how", ["in order", "by a kill"])
-async def test_a_failover_of_sentinels_is_followed(own_sentinels: SentinelTrio, how: str) -> None:
-    url = f"{own_sentinels.url}?timeout=10"
-    async with hall(url) as scene:
-        master = own_sentinels.master()
-        if how == "in order":
-            await asyncio.to_thread(own_sentinels.fail_over)
-        else:
-            master.kill()
-            await until(lambda: own_sentinels.master() is not master, 30)
-        await scene.settle()
-        # The replica may have lacked the last events: nobody goes on as if it had not.
-        assert scene.gaps == [1, 1]
-
-
-async def test_a_promoted_replica_of_a_cluster_is_followed(own_cluster: ValkeyCluster) -> None:
-    async with hall(f"{own_cluster.url}?timeout=10") as scene:
-        slot = _slot_of(scene)
-        own_cluster.master_of(slot).kill()
-        await scene.settle()
-        assert scene.gaps == [1, 1]
-
-
-async def test_a_slot_that_moves_is_followed(own_cluster: ValkeyCluster) -> None:
-    async with hall(f"{own_cluster.url}?timeout=10") as scene:
-        slot = _slot_of(scene)
-        source = own_cluster.master_of(slot)
-        target = next(node for node in own_cluster.nodes[:3] if node is not source)
-        await asyncio.to_thread(own_cluster.migrate, slot, target)
-        await until(lambda: own_cluster.master_of(slot) is target)
-        await scene.settle()
-        assert max(scene.gaps) <= 1
-
-
-def _slot_of(scene: Hall) -> int:
-    engine = engine_of(scene.followers[0].hub.layer)
-    return keys.slot(keys.stream_keys(engine.root, TOPIC)[0])
-
-
-# Corrupt data ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "harm",
-    [
-        lambda base: ("HSET", base, "o", "many"),
-        lambda base: ("SET", base, "a string"),
-        lambda base: ("SET", base + b".history", "a string"),
-        lambda base: ("LSET", base + b".history", 1, "short"),
-    ],
-    ids=["offset", "stream", "history", "event"],
-)
-async def test_a_corrupt_stream_is_a_gap_and_goes_on(
-    valkey: Valkey, harm: Callable[[bytes], tuple[bytes | str | int, ...]],
-    caplog: pytest.LogCaptureFixture,
-) -> None:  # fmt: skip
-    name = namespace()
-    async with hall_of_one(valkey, name) as (follower, publisher):
-        for _ in range(3):
-            last = await publisher.publish()
-        await follower.until_got(last)
-        base = keys.stream_keys(name.encode(), TOPIC)[0]
-        valkey.ask(*harm(base))
-        layer = follower.hub.layer
-        start = follower.lives[0][0][0]
-        answer = await layer.read(TOPIC, start)
-        assert not getattr(answer, "publications", ())[1:]
-        assert engine_of(layer).flaws.count == 1
-        await follower.until_current(publisher)
-        follower.check(publisher.told)
-        await layer.read(TOPIC, start)
-        assert sum("corrupt" in record.message for record in caplog.records) <= 2
-
-
-async def test_news_that_are_none_are_counted_and_change_nothing(
-    valkey: Valkey, caplog: pytest.LogCaptureFixture
-) -> None:
-    name = namespace()
-    here, there = await processes(valkey.url, 2, name)
-    try:
-        await here.layer.watch(TOPIC)
-        base = keys.stream_keys(name.encode(), TOPIC)[0]
-        nonsense = (b"p", b"p x", b"p a b c", b"+", b"+ ann", b"- \xff", b"", b"zzz")
-        for news in nonsense:
-            valkey.ask("SPUBLISH", base, news)
-        await there.layer.publish(TOPIC, b"1", KEPT)
-        await here.heard.until_count(1)
-        assert here.heard.data() == [b"1"]
-        assert here.heard.changes == []
-        assert engine_of(here.layer).flaws.count == 6  # not the last two
-        assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 1
-    finally:
-        await here.layer.close()
-        await there.layer.close()
-
-
-async def test_an_offset_that_is_given_twice_is_not_taken_for_known(valkey: Valkey) -> None:
-    name = namespace()
-    here, there = await processes(valkey.url, 2, name)
-    try:
-        await here.layer.watch(TOPIC)
-        for data in (b"1", b"2", b"3"):
-            last = await there.layer.publish(TOPIC, data, KEPT)
-        await here.heard.until_count(3)
-        valkey.ask("HSET", keys.stream_keys(name.encode(), TOPIC)[0], "o", 1)
-        back = await there.layer.publish(TOPIC, b"4", KEPT)
-        assert (back.epoch, back.offset) == (last.epoch, 2)
-        await here.heard.until(lambda: here.heard.restorations == [(TOPIC, back)])
-        assert here.heard.data() == [b"1", b"2", b"3"]
-        now = await there.layer.publish(TOPIC, b"5", KEPT)
-        # By now, the topic is where it was before: to whoever comes from there it is not the same.
-        assert now == last
-        assert await here.layer.read(TOPIC, last) == Gap(now)
-        assert await here.layer.read(TOPIC, last) == Page([], now)
-    finally:
-        await here.layer.close()
-        await there.layer.close()
-
-
-@asynccontextmanager
-async def hall_of_one(valkey: Valkey, name: str) -> AsyncIterator[tuple[Follower, Publisher]]:
-    follower = await Follower(redis_layer(valkey.url, name), TOPIC).start()
-    [source] = await processes(valkey.url, 1, name)
-    try:
-        yield follower, Publisher(source.layer, TOPIC)
-    finally:
-        await follower.stop()
-        await source.layer.close()
-
-
-async def test_corrupt_members_and_messages_are_skipped_and_counted(valkey: Valkey) -> None:
-    name = namespace()
-    [here] = await processes(valkey.url, 1, name)
-    layer = redis_layer(valkey.url, name)
-    try:
-        await here.layer.enter(TOPIC, "ann", b"A")
-        members = keys.presence_keys(name.encode(), TOPIC)[1]
-        valkey.ask("HSET", members, "bob", "garbage")
-        assert await here.layer.members(TOPIC) == {"ann": b"A"}
-        ids = [await here.layer.send("work", b"%d" % n, order="o") for n in range(3)]
-        records = keys.queue_keys(name.encode(), "work")[1]
-        valkey.ask("HSET", records, ids[0], "garbage")
-        [delivery] = await here.layer.receive("work", limit=5, wait=5)
-        assert delivery.data == b"1"
-        assert engine_of(here.layer).flaws.count == 2
-    finally:
-        await here.layer.close()
-    with pytest.raises(LayerUnavailable):
-        await layer.position(TOPIC)
 
 
 def test_it_runs_on_uvloop(valkey: Valkey) -> None:

@@ -15,7 +15,7 @@ import trustme
 from seaway.exceptions import ConfigurationError, LayerUnavailable, SeawayError
 from seaway.testing.layer_contract import Recorder
 from tests.layers.redis.support import processes, redis_layer
-from tests.servers.process import free_port
+from tests.servers.ports import free_port
 from tests.servers.valkey import SentinelTrio, Valkey
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 import tracemalloc
 
@@ -12,10 +11,8 @@ from hypothesis import strategies as st
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame
 from websockets.protocol import Protocol, Side
-from websockets.utils import apply_mask as slow_mask
 
 from seaway.protocol.events import Close, Message, MessageViolation, Ping, Pong
-from seaway.protocol.websocket import connection as module
 from seaway.protocol.websocket.connection import WebSocketConnection
 from seaway.protocol.websocket.deflate import DeflateParameters, text_framing
 from seaway.protocol.websocket.frames import (
@@ -309,19 +306,6 @@ def test_an_idle_connection_is_small() -> None:
         connection.receive(frame(TEXT, b"a") + frame(TEXT, b"b", first=MORE))
         connection.receive(frame(CONTINUATION, b"c"))
         assert (connection._buffer, connection._arriving) == (None, None)
-
-
-def test_without_the_c_extension_masks_come_off_all_the_same(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setitem(sys.modules, "websockets.speedups", None)
-    spec = importlib.util.spec_from_file_location(module.__name__ + "_slow", module.__file__)
-    assert spec is not None
-    assert spec.loader is not None
-    slow = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(slow)
-    assert slow.apply_mask is slow_mask
-    assert slow.WebSocketConnection(LIMIT).receive(frame(TEXT, b"hi")) == [Message("hi")]
 
 
 # Properties --------------------------------------------------------------------------------------

@@ -14,7 +14,6 @@ from seaway.protocol.websocket.deflate import (
     DeflateParameters,
     binary_framing,
     compress,
-    deflated_text_frame,
     inflate,
     text_framing,
 )
@@ -51,7 +50,7 @@ def test_an_empty_message_rfc7692_7_2_3_6() -> None:
 
 def test_a_short_message_goes_out_as_it_is() -> None:
     payload = LONG[: THRESHOLD_BYTES - 1]
-    assert deflated_text_frame(payload) == b"\x81\x7e\x00\xff" + payload
+    assert text_framing(DeflateParameters())(payload) == b"\x81\x7e\x00\xff" + payload
 
 
 def test_a_message_that_does_not_shrink_goes_out_as_it_is() -> None:
@@ -61,7 +60,7 @@ def test_a_message_that_does_not_shrink_goes_out_as_it_is() -> None:
 
 
 def test_a_long_message_is_compressed() -> None:
-    frame = deflated_text_frame(LONG)
+    frame = text_framing(DeflateParameters())(LONG)
     assert frame[0] == 0xC1
     assert len(frame) < len(LONG) / 5
     assert inflate(frame[2:], len(LONG)) == LONG

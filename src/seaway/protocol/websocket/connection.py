@@ -1,105 +1,38 @@
 """WebSocket messages for a server: bytes in, messages out, and back (RFC 6455 sections 5 to 8).
 
 What lives here: `WebSocketConnection`, the parser of what a client sends, and the limits on it.
-What must not: sockets, time-outs, the policy of answering pings and closes.
+What must not: what one frame may look like (`rules`), a message's pieces (`arriving`), sockets,
+time-outs, the policy of answering pings and closes.
 """
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Callable
 
 from seaway.exceptions import CloseCode, ProtocolError
 from seaway.protocol.events import Close, Message, MessageViolation, Ping, Pong
 
+from .arriving import Arriving, apply_mask
 from .deflate import DeflateParameters, binary_framing, inflate, text_framing
 from .frames import (
-    BINARY,
     CLOSE,
     CONTINUATION,
     MAX_CONTROL_PAYLOAD,
-    NO_STATUS,
     PING,
     PONG,
     TEXT,
     binary_frame,
     close_frame,
-    is_valid_close_code,
     ping_frame,
     pong_frame,
     text_frame,
 )
-
-try:
-    from websockets.speedups import apply_mask
-except ImportError:  # a platform for which websockets has no wheel with its C extension
-    from websockets.utils import apply_mask
+from .rules import CONTROL, EXTENDED, FAULTS, FIN, MASK, OPCODE, RSV1, read_close
 
 WebSocketEvent = Message | Ping | Pong | Close | MessageViolation
 
-_FIN, _RSV1, _RESERVED, _OPCODE = 0x80, 0x40, 0x30, 0x0F
-_MASK = 0x80
-_CONTROL = frozenset({CLOSE, PING, PONG})
-_KNOWN = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
-#: The first two bytes' lengths that announce a longer one, its width, and what it must exceed
-#: (section 5.2: the shortest form is the only one).
-_EXTENDED = {126: (2, 125), 127: (8, 0xFFFF)}
 #: First byte of a whole, uncompressed text message: the frame that the fast path is for.
-_WHOLE_TEXT = _FIN | TEXT
-
-_new_utf8_decoder = codecs.getincrementaldecoder("utf-8")
-
-
-def _first_byte_fault(byte: int) -> str:
-    """Why a frame cannot start with this byte, whatever was negotiated; "" if it can."""
-    opcode = byte & _OPCODE
-    if byte & _RESERVED:
-        return "a frame with reserved bits set"
-    if opcode not in _KNOWN:
-        return "a frame with a reserved opcode"
-    if opcode in _CONTROL and not byte & _FIN:
-        return "a fragmented control frame"
-    if byte & _RSV1 and opcode not in {TEXT, BINARY}:
-        # RFC 7692 section 6.1: only a message's first frame says that it is compressed.
-        return "a frame with RSV1 set that starts no message"
-    return ""
-
-
-_FAULTS = tuple(_first_byte_fault(byte) for byte in range(256))
-
-
-class _Arriving:
-    """A message of which something is still to come: frames (section 5.4), or the rest of one."""
-
-    __slots__ = ("compressed", "decoder", "fin", "left", "mask", "opcode", "payload")
-
-    def __init__(self, opcode: int, compressed: bool) -> None:
-        self.opcode = opcode
-        self.compressed = compressed
-        self.payload = bytearray()
-        # Invalid text is refused at the byte where it shows, in whatever frame (section 8.1). The
-        # decoder only checks: a list of decoded parts would cost a client's one-byte fragments 60
-        # bytes each.
-        self.decoder = _new_utf8_decoder() if opcode == TEXT and not compressed else None
-        #: Of the frame that has begun: bytes still to come, its mask as they need it, whether it
-        #: is the last.
-        self.left = 0
-        self.mask = b""
-        self.fin = False
-
-    def begin_frame(self, length: int, mask: bytes, fin: bool) -> None:
-        self.left, self.mask, self.fin = length, mask, fin
-
-    def add(self, masked: bytes) -> None:
-        """Take some of the frame's payload, at most `left` bytes of it."""
-        payload = apply_mask(masked, self.mask)
-        self.left -= len(masked)
-        turn = len(masked) & 3
-        if turn:
-            self.mask = self.mask[turn:] + self.mask[:turn]
-        self.payload += payload
-        if self.decoder is not None:
-            self.decoder.decode(payload, self.fin and not self.left)
+_WHOLE_TEXT = FIN | TEXT
 
 
 class WebSocketConnection:
@@ -130,18 +63,18 @@ class WebSocketConnection:
         self._limit = max_message_bytes
         #: The greatest second byte that the fast path takes outside a fragmented message: masked,
         #: with a length in seven bits, and within the limit.
-        self._longest = _MASK + min(MAX_CONTROL_PAYLOAD, max_message_bytes)
+        self._longest = MASK + min(MAX_CONTROL_PAYLOAD, max_message_bytes)
         self._deflate = deflate
         self._buffer: bytearray | None = None
         self._needed = 0
-        self._arriving: _Arriving | None = None
+        self._arriving: Arriving | None = None
         self._closed = False
         self.framing = text_frame if deflate is None else text_framing(deflate)
 
     def limit_messages(self, size: int) -> None:
         """Refuse messages over ``size`` bytes from the next one on, if the limit was higher."""
         self._limit = min(self._limit, size)
-        self._longest = min(self._longest, _MASK + min(MAX_CONTROL_PAYLOAD, size))
+        self._longest = min(self._longest, MASK + min(MAX_CONTROL_PAYLOAD, size))
 
     @property
     def message_pending(self) -> bool:
@@ -205,8 +138,8 @@ class WebSocketConnection:
             if (
                 start <= end
                 and data[position] == _WHOLE_TEXT
-                and _MASK <= (length := data[position + 1]) <= longest
-                and (stop := start + length - _MASK) <= end
+                and MASK <= (length := data[position + 1]) <= longest
+                and (stop := start + length - MASK) <= end
             ):
                 append(Message(apply_mask(data[start:stop], data[position + 2 : start]).decode()))
                 position = stop
@@ -221,25 +154,25 @@ class WebSocketConnection:
         available = len(data) - position
         if available < 2:
             return self._keep(data, position, 2)
-        first, length = data[position], data[position + 1] & ~_MASK
-        if _FAULTS[first]:
-            raise ProtocolError(_FAULTS[first])
-        if first & _RSV1 and self._deflate is None:
+        first, length = data[position], data[position + 1] & ~MASK
+        if FAULTS[first]:
+            raise ProtocolError(FAULTS[first])
+        if first & RSV1 and self._deflate is None:
             raise ProtocolError("a compressed message without permessage-deflate")
-        if not data[position + 1] & _MASK:
+        if not data[position + 1] & MASK:
             raise ProtocolError("a frame without a mask")  # section 5.1
-        opcode, start = first & _OPCODE, position + 6
-        if opcode in _CONTROL:
+        opcode, start = first & OPCODE, position + 6
+        if opcode in CONTROL:
             return self._take_control(opcode, length, data, position, events)
         if length > MAX_CONTROL_PAYLOAD:
-            width, exceeds = _EXTENDED[length]
+            width, exceeds = EXTENDED[length]
             if available < 2 + width:
                 return self._keep(data, position, 2 + width)
             length = int.from_bytes(data[position + 2 : position + 2 + width], "big")
             start += width
             if length <= exceeds or length >> 63:
                 raise ProtocolError("a frame whose length is not in its one valid form")
-        self._check_order_and_size(opcode, length, bool(first & _RSV1))
+        self._check_order_and_size(opcode, length, bool(first & RSV1))
         if len(data) < start:
             return self._keep(data, position, start - position)
         return self._take_data(first, length, data, start, events)
@@ -261,14 +194,14 @@ class WebSocketConnection:
         self, first: int, length: int, data: bytes, start: int, events: list[WebSocketEvent]
     ) -> int:
         """A data frame whose header is whole and whose payload, masked, begins at ``start``."""
-        opcode, fin, compressed = first & _OPCODE, bool(first & _FIN), bool(first & _RSV1)
+        opcode, fin, compressed = first & OPCODE, bool(first & FIN), bool(first & RSV1)
         mask, arriving = data[start - 4 : start], self._arriving
         if arriving is None:
             if fin and len(data) >= start + length:
                 payload = apply_mask(data[start : start + length], mask)
                 self._deliver(opcode, payload, compressed, events)
                 return start + length
-            arriving = self._arriving = _Arriving(opcode, compressed)
+            arriving = self._arriving = Arriving(opcode, compressed)
         arriving.begin_frame(length, mask, fin)
         return self._add(arriving, data, start, events)
 
@@ -300,7 +233,7 @@ class WebSocketConnection:
             )
 
     def _add(
-        self, arriving: _Arriving, data: bytes, start: int, events: list[WebSocketEvent]
+        self, arriving: Arriving, data: bytes, start: int, events: list[WebSocketEvent]
     ) -> int:
         """Give a message what ``data`` has of its frame's payload; where the next frame starts."""
         stop = min(start + arriving.left, len(data))
@@ -327,20 +260,8 @@ class WebSocketConnection:
         events.append(MessageViolation(code, reason))
 
 
-def _read_close(payload: bytes) -> Close:
-    """Section 5.5.1: nothing, or a code and a reason in UTF-8."""
-    if not payload:
-        return Close(NO_STATUS)
-    if len(payload) == 1:
-        raise ProtocolError("a close frame with half a code")
-    code = int.from_bytes(payload[:2], "big")
-    if not is_valid_close_code(code):
-        raise ProtocolError(f"a close frame with the code {code}")
-    return Close(code, payload[2:].decode())
-
-
 _CONTROL_EVENTS: dict[int, Callable[[bytes], Close | Ping | Pong]] = {
-    CLOSE: _read_close,
+    CLOSE: read_close,
     PING: Ping,
     PONG: Pong,
 }

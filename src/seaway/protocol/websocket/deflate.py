@@ -60,11 +60,6 @@ def binary_framing(parameters: DeflateParameters) -> Callable[[bytes], bytes]:
     return _framing(BINARY, min(parameters.server_max_window_bits, _WINDOW_BITS))
 
 
-def deflated_text_frame(payload: bytes) -> bytes:
-    """One text message, compressed if that pays, for any client that set no smaller window."""
-    return text_framing(DeflateParameters())(payload)
-
-
 @cache
 def _framing(opcode: int, window_bits: int) -> Callable[[bytes], bytes]:
     def deflated_frame(payload: bytes) -> bytes:

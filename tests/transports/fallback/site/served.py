@@ -11,7 +11,6 @@ import functools
 import http.client
 import json
 import os
-import signal
 import socket
 import ssl
 import subprocess
@@ -25,6 +24,8 @@ import trustme
 
 import seaway
 from tests import waiting
+from tests.commands import end
+from tests.servers.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[4]
 SOURCE = Path(seaway.__file__).parent.parent
@@ -99,9 +100,7 @@ class Site:
     def __init__(
         self, directory: Path, *, workers: int = 2, command: str = SEAWAY, **environment: str
     ) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.directory = directory
         self.tls: ssl.SSLContext | None = None
         if command is SECURE:
@@ -171,13 +170,8 @@ class Site:
         return reply.json
 
     def stop(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
         try:
-            self.process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            raise
+            end(self.process, PATIENCE)
         finally:
             for line in self.lines:
                 line.close()
