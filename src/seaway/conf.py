@@ -23,7 +23,7 @@ from msgspec import Meta
 from seaway.database import engine_address, named_database
 from seaway.exceptions import ConfigurationError
 from seaway.layers.base import Layer
-from seaway.layers.engines import encrypted, make_layer
+from seaway.layers.engines import LEGAL_NAMESPACE, encrypted, make_layer
 from seaway.layers.home import LayerHome
 
 
@@ -65,7 +65,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             """Keeps projects apart that share a Redis, NATS or PostgreSQL: the first part of every
             key, subject and row. The same on all machines of one project. The `local` engine tells
             projects on one machine apart by itself.""",
-            pattern=r"\A[a-z0-9][a-z0-9_-]{0,39}\Z",
+            pattern=LEGAL_NAMESPACE,
         ),
     ] = "seaway"
     MAX_REQUESTS: Annotated[

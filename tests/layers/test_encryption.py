@@ -71,6 +71,8 @@ async def test_what_does_not_open_is_a_gap_and_a_dead_letter(
     await here.layer.publish(TOPIC, b"x", KEPT)
     await here.layer.enter(TOPIC, "ann", b"A")
     assert there.heard.data() == []
+    # Though nothing that opens may ever follow, it is known that there is something.
+    assert there.heard.restorations == [(TOPIC, Position(before.epoch, before.offset + 1))]
     assert isinstance(await layer.read(TOPIC, before), Gap)
     assert await layer.members(TOPIC) == {}
     await here.layer.send("work", b"x")

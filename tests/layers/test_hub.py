@@ -1,6 +1,7 @@
 """The hub over a real memory layer: who gets what, once and in order, or is told that it missed."""
 
 import asyncio
+from functools import partial
 
 import pytest
 
@@ -8,7 +9,7 @@ from seaway.exceptions import LayerUnavailable
 from seaway.layers.base import History, Position, Publication
 from seaway.layers.hub import Hub
 from seaway.layers.memory.store import Store
-from seaway.layers.stream import RECENT_EVENTS, State
+from seaway.layers.stream import RECENT_EVENTS, State, Unsayable
 from tests.layers.hub_hall import TOPIC, Hall, LossyLayer, Outlet, Words, state_of
 from tests.waiting import until
 
@@ -230,6 +231,53 @@ async def test_an_encoding_that_fails_does_not_stop_the_hub(hall: Hall) -> None:
     await hall.join(ann)
     await hall.publish("b")
     await until(lambda: "2:b" in ann.said)
+
+
+class Picky(Words):
+    """Cannot say everything."""
+
+    def event(self, topic: str, publication: Publication) -> bytes:
+        if publication.data == b"nonsense":
+            raise Unsayable("it is nonsense")
+        return super().event(topic, publication)
+
+
+async def test_who_cannot_be_told_an_event_is_told_of_a_gap_and_others_get_it(
+    hall: Hall, caplog: pytest.LogCaptureFixture
+) -> None:
+    picky, ann = Outlet(), Outlet()
+    subscription = await hall.hub.subscribe(TOPIC, picky, Picky(), replayable=True)
+    hall.hub.activate(subscription)
+    await hall.join(ann)
+    await hall.publish("a", "nonsense", "b")
+    await until(lambda: len(ann.said) == 3)
+    assert picky.said[-1] == "gap"
+    assert state_of(subscription) == "ENDED"
+    assert f"topic={TOPIC} an event cannot be told: it is nonsense" in caplog.text
+
+
+def told_of_a_gap(outlet: Outlet) -> bool:
+    return outlet.said[-1:] == ["gap"]
+
+
+async def test_who_resumes_before_what_cannot_be_told_is_told_of_a_gap(hall: Hall) -> None:
+    first = await hall.join(Outlet())
+    start = first.stream.flushed
+    await hall.publish("a", "nonsense")
+    await until(lambda: first.stream.flushed.offset == 2)
+    # Once from what the stream still has, and once from the layer's history.
+    for recent in (True, False):
+        resumed = Outlet()
+        words = Picky()
+        held = await hall.hub.subscribe(TOPIC, resumed, words, replayable=True)
+        assert await hall.hub.recover(held, start)
+        if recent:
+            await hall.publish("nonsense")
+            await until(lambda: first.stream.flushed.offset == 3)
+            held.cursor = Position(start.epoch, 2)
+        hall.hub.activate(held)
+        await until(partial(told_of_a_gap, resumed))
+        assert state_of(held) == "ENDED"
 
 
 async def test_an_outlet_that_raises_does_not_stop_the_hub(hall: Hall) -> None:

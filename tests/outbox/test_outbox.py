@@ -129,7 +129,7 @@ with transaction.atomic():
     for n in range(5):
         orders.publish(f"e{n}")
 QuerySet.delete = lambda self: die()
-Relay("default").relay_once()
+Relay("default").drain()
 """,
         expect=-signal.SIGKILL,
     )
@@ -155,10 +155,10 @@ from seaway.outbox.relay import Relay
 with transaction.atomic():
     orders.publish("first")
 one, other = Relay("default"), Relay("default")
-print(one.relay_once())
+print(one.drain())
 with transaction.atomic():
     orders.publish("second")
-print(other.relay_once(), one.relay_once())
+print(other.drain(), one.drain())
 """,
     )
     assert printed == ["1", "0 1"]

@@ -14,7 +14,6 @@ import hmac
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 
-import msgspec
 from django.conf import settings
 
 from seaway.dialects.base import Call, Join, Leave, Request
@@ -22,19 +21,12 @@ from seaway.exceptions import BadMessage, TopicError
 from seaway.layers.base import Headcount, Position, Publication
 from seaway.layers.stream import EventsAlone
 from seaway.protocol import sse
+from seaway.topics.decoding import event_parts
 
 #: The name of the event that carries what the topic's ``join`` returned.
 SNAPSHOT = b"snapshot"
 _PURPOSE = b"seaway.event_stream\0"
 _SEAL_BYTES = 9
-
-
-class _Event(msgspec.Struct):
-    event: str
-    data: msgspec.Raw
-
-
-_event = msgspec.json.Decoder(_Event)
 
 
 def event_id(topic: str, position: Position) -> str:
@@ -94,7 +86,7 @@ class EventStreamDialect(EventsAlone):
         return sse.COMMENT
 
     def event(self, topic: str, publication: Publication) -> bytes:
-        said = _event.decode(publication.data)
+        said = event_parts(publication.data)
         position = event_id(topic, publication.position)
         return sse.event(bytes(said.data), name=said.event.encode(), id=position.encode())
 

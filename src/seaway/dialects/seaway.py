@@ -18,6 +18,7 @@ from msgspec import Meta
 from seaway.dialects.base import Call, Heartbeat, Join, Leave, Request
 from seaway.exceptions import BadMessage, TopicError
 from seaway.layers.base import Headcount, Position, PresenceChange, Publication
+from seaway.topics.decoding import event_object, readable_members
 
 VERSION = 1
 SUBPROTOCOL = "seaway.v1"
@@ -83,7 +84,7 @@ _json = msgspec.json.encode
 
 
 def _array(items: Sequence[bytes]) -> bytes:
-    return b"[%b]" % b",".join(items)
+    return b"[%b]" % b",".join(readable_members(items))
 
 
 class SeawayDialect:
@@ -151,12 +152,12 @@ class SeawayDialect:
         return _PONG
 
     def event(self, topic: str, publication: Publication) -> bytes:
-        # ``data`` is one JSON object with ``event`` and ``data`` (topics.address encodes it): what
-        # follows its brace goes on the wire as it is.
+        # One JSON object with ``event`` and ``data``: what follows its brace goes on the wire as it
+        # is.
         return b'{"type":"event","topic":"%b","offset":%d,%b' % (
             topic.encode(),
             publication.position.offset,
-            publication.data[1:],
+            event_object(publication.data)[1:],
         )
 
     def gap(self, topic: str) -> bytes:

@@ -50,8 +50,11 @@ class _Opener:
     def published(self, topic: str, publication: Publication) -> None:
         data = self._layer.opened(publication.data, topic)
         if data is not None:
-            # One that is left out is a hole, which the hub finds, and tells its clients of a gap.
             self._receiver.published(topic, Publication(publication.position, data))
+        else:
+            # A hole, of which nobody may ever hear otherwise: it may be the topic's last event. The
+            # hub compares positions, finds that it cannot be read, and tells its clients of a gap.
+            self._receiver.restored(topic, publication.position)
 
     def presence_changed(self, topic: str, change: PresenceChange) -> None:
         entered = self._layer.opened_all(change.entered, topic)

@@ -14,6 +14,9 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 from seaway.exceptions import ConfigurationError
 from seaway.layers.base import Layer
 
+#: The first part of every key, subject and row: it needs no escaping in any of them.
+LEGAL_NAMESPACE = r"\A[a-z0-9][a-z0-9_-]{0,39}\Z"
+
 
 def _memory(url: SplitResult, namespace: str, place: str) -> Layer:
     from seaway.layers.memory.layer import MemoryLayer
@@ -54,6 +57,10 @@ def _postgres(url: SplitResult, namespace: str, place: str) -> Layer:
         raise ConfigurationError(
             f"{url.scheme}:// needs psycopg 3: pip install seaway[postgres] ({error})."
         ) from error
+    if url.fragment:
+        raise ConfigurationError(
+            f"LAYER: {url.scheme}:// takes nothing after a #. In a password, write it as %23."
+        )
     # Not geturl(), which forgets the slashes where there is no host.
     query = f"?{url.query}" if url.query else ""
     address = f"{url.scheme}://{url.netloc}{url.path}{query}"

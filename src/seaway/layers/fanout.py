@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from seaway.layers.base import Position, Publication
-from seaway.layers.stream import Chunk, Lane, State, Stream, Subscription
+from seaway.layers.stream import Chunk, Lane, State, Stream, Subscription, Unsayable
 
 logger = logging.getLogger("seaway.hub")
 
@@ -29,6 +29,7 @@ class FanOut:
 
     :param fall_behind: told of a live subscription that cannot take the batch, and of the position
         before it.
+    :param missed: told of a subscription for which an event cannot be encoded.
     :param flushed: told when a stream's batch has been written.
     """
 
@@ -37,10 +38,12 @@ class FanOut:
         loop: asyncio.AbstractEventLoop,
         fall_behind: Callable[[Subscription, Position], None],
         flushed: Callable[[Stream], None],
+        missed: Callable[[Subscription], None],
     ) -> None:
         self._loop = loop
         self._fall_behind = fall_behind
         self._flushed = flushed
+        self._missed = missed
         self._dirty: deque[Stream] = deque()
         self._working = False
 
@@ -82,13 +85,20 @@ class FanOut:
                 stream.remember(batch)
             # The plan is of before the first yield: who goes live during one has had this batch.
             plan, departures = stream.plan(CHUNK), stream.departures
+            topic = stream.topic
             for encoding, lane, chunks in plan:
                 try:
-                    event, topic = encoding.event, stream.topic
+                    event = encoding.event
                     frames = b"".join([event(topic, publication) for publication in batch])
-                except Exception:
-                    # The others must not suffer; these see the hole at their next event.
-                    logger.exception("%s cannot be encoded", stream.topic)
+                except Exception as error:
+                    # The others must not suffer; these are told that they lack something.
+                    if isinstance(error, Unsayable):
+                        logger.error("gap topic=%s an event cannot be told: %s", topic, error)
+                    else:
+                        logger.exception("an event of %s cannot be encoded", topic)
+                    for chunk in chunks:
+                        for subscription in chunk.subscriptions:
+                            self._missed(subscription)
                     continue
                 for chunk in chunks:
                     if stream.departures == departures:

@@ -21,7 +21,7 @@ from seaway.layers.base import Gap, Layer, Position, PresenceChange, Publication
 from seaway.layers.catching_up import read_on, repair, write_recent
 from seaway.layers.fanout import FanOut
 from seaway.layers.presence_fanout import PresenceFanOut
-from seaway.layers.stream import Encoding, Outlet, State, Stream, Subscription
+from seaway.layers.stream import Encoding, Outlet, State, Stream, Subscription, Unsayable
 
 logger = logging.getLogger("seaway.hub")
 
@@ -37,7 +37,7 @@ class Hub:
         self._stopping: dict[str, asyncio.Task[None]] = {}
         self._background = Background(_failed)
         self._spawn = self._background.spawn
-        self._fanout = FanOut(self._loop, self._fall_behind, self._flushed)
+        self._fanout = FanOut(self._loop, self._fall_behind, self._flushed, self._tell_gap)
         self._enqueue = self._fanout.enqueue
         self._presence = PresenceFanOut(layer, self._streams, self._spawn)
 
@@ -110,7 +110,12 @@ class Hub:
                 subscription.stale = False
                 self._presence.tell(subscription.stream, subscription)
         elif not subscription.catching_up:
-            if write_recent(subscription):
+            try:
+                lacks_more = write_recent(subscription)
+            except Unsayable as error:
+                self._cannot_be_told(subscription, error)
+                return
+            if lacks_more:
                 subscription.catching_up = True
                 self._spawn(self._read_on(subscription))
             else:
@@ -222,6 +227,9 @@ class Hub:
     async def _read_on(self, subscription: Subscription) -> None:
         try:
             found = await read_on(self.layer, subscription)
+        except Unsayable as error:
+            self._cannot_be_told(subscription, error)
+            return
         except LayerError as error:
             logger.warning("catch-up failed topic=%s error=%s", subscription.stream.topic, error)
             found = False
@@ -243,6 +251,11 @@ class Hub:
         if subscription.state is not State.ENDED:
             subscription.outlet.write(subscription.encoding.gap(subscription.stream.topic))
             self.unsubscribe(subscription)
+
+    def _cannot_be_told(self, subscription: Subscription, error: Unsayable) -> None:
+        topic = subscription.stream.topic
+        logger.error("gap topic=%s an event cannot be told: %s", topic, error)
+        self._tell_gap(subscription)
 
     def _repair(self, stream: Stream) -> None:
         stream.steady = False

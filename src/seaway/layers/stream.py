@@ -51,11 +51,19 @@ class Outlet(Protocol):
         """Close the connection with a WebSocket close code."""
 
 
+class Unsayable(ValueError):
+    """An event of which an encoding can make nothing: says why, after "an event of TOPIC"."""
+
+
 class Encoding(Protocol):
     """How one dialect in one framing says things. All subscribers that share it share its bytes."""
 
     def event(self, topic: str, publication: Publication) -> bytes:
-        """One framed event message."""
+        """One framed event message.
+
+        :raises Unsayable: its data are not what this encoding carries; its subscribers are told
+            that they missed something.
+        """
 
     def gap(self, topic: str) -> bytes:
         """The framed message that events were missed."""

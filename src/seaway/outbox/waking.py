@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import threading
 
 from seaway.conf import layer_home
-from seaway.exceptions import LayerError
+from seaway.exceptions import SeawayError
 from seaway.layers.base import Layer
 
 #: Seconds between two looks of a relay that nobody wakes.
@@ -33,6 +34,10 @@ class Waker:
     """Says it from a thread of its own: a commit must not wait for the layer."""
 
     def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin afresh: in a forked child, the parent's thread is not, and its lock may be held."""
         self._lock = threading.Lock()
         self._aliases: set[str] = set()
         self._working = False
@@ -44,7 +49,12 @@ class Waker:
             if self._working:
                 return
             self._working = True
-        threading.Thread(target=self._work, name="seaway-outbox-wake", daemon=True).start()
+        try:
+            threading.Thread(target=self._work, name="seaway-outbox-wake", daemon=True).start()
+        except RuntimeError:
+            # No thread is to be had, as at the end of the interpreter. The commit is made: whoever
+            # made it must not take it for failed, and the relay looks by itself.
+            self._working = False
 
     def _work(self) -> None:
         while True:
@@ -54,7 +64,7 @@ class Waker:
                     return
                 alias = self._aliases.pop()
             # One word is enough: the relay looks for all there is.
-            with contextlib.suppress(LayerError):
+            with contextlib.suppress(SeawayError):
                 layer_home().run(functools.partial(_say, alias=alias))
 
 
@@ -63,3 +73,5 @@ async def _say(layer: Layer, alias: str) -> None:
 
 
 waker = Waker()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=waker.begin)

@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
+import re
 import sys
 
 import click
 
 from seaway.exceptions import ConfigurationError
 from seaway.layers.checkup import Finding, check_layer
-from seaway.layers.engines import make_layer
+from seaway.layers.engines import LEGAL_NAMESPACE, make_layer
 
 
 @click.group()
@@ -30,6 +31,11 @@ def check(url: str | None, namespace: str | None) -> None:
 
     Without URL: the layer of the project that DJANGO_SETTINGS_MODULE names.
     """
+    if namespace is not None and not re.match(LEGAL_NAMESPACE, namespace):
+        raise click.BadParameter(
+            "has 1 to 40 characters of a-z, 0-9, _ and -, and begins with a letter or a digit.",
+            param_hint="--namespace",
+        )
     found = asyncio.run(_check(url, namespace))
     sys.exit(0 if found else 1)
 

@@ -16,6 +16,7 @@ from django.db import DEFAULT_DB_ALIAS, transaction
 from seaway.conf import layer_home, seaway_settings
 from seaway.exceptions import SyncCallInLoop
 from seaway.layers.base import Headcount, History, Position, check_size
+from seaway.topics.decoding import readable_members
 from seaway.topics.encoding import encode_event
 from seaway.topics.follow import Follower
 from seaway.topics.transactions import in_atomic_block, leave_to, where_transactions_are
@@ -112,7 +113,8 @@ def _send(address: TopicAddress, data: bytes) -> Position:
 
 
 def _decoded(members: Mapping[str, bytes]) -> list[dict[str, Any]]:
-    return [{"id": member, **msgspec.json.decode(info)} for member, info in members.items()]
+    found = [(member, info) for member, info in members.items() if readable_members([info])]
+    return [{"id": member, **msgspec.json.decode(info)} for member, info in found]
 
 
 def forbid_running_loop(method: str, twin: str = "") -> None:

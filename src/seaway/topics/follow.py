@@ -26,6 +26,7 @@ from seaway.exceptions import EventsMissed, LayerUnavailable
 from seaway.layers.base import Layer, Position, Publication
 from seaway.layers.hub import Hub
 from seaway.layers.stream import EventsAlone, State, Subscription
+from seaway.topics.decoding import event_object
 
 #: Frames that wait for their reader, over which the hub keeps a cursor instead.
 HIGH_WATER = 256
@@ -59,7 +60,8 @@ class _Lines(EventsAlone):
 
     def event(self, topic: str, publication: Publication) -> bytes:
         epoch, offset = publication.position.epoch, publication.position.offset
-        return b"".join((msgspec.json.encode([epoch, offset])[:-1], b",", publication.data, b"]\n"))
+        head = msgspec.json.encode([epoch, offset])[:-1]
+        return b"%b,%b]\n" % (head, event_object(publication.data))
 
     def gap(self, topic: str) -> bytes:
         return _GAP

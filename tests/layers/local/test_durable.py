@@ -241,6 +241,25 @@ async def test_a_file_that_is_no_journal_is_left_alone(place: Place) -> None:
     assert place.journal.read_bytes() == b"somebody's text " * 1000
 
 
+async def test_a_damaged_journal_is_told_to_who_asks_and_left_alone(place: Place) -> None:
+    process = await started(local_layer(place, Durable.PROCESS))
+    for number in range(2000):
+        await process.layer.publish(TOPIC, b"%d" % number, KEPT)
+    await process.layer.close()
+    await until(lambda: not broker_lives(place), 2 * PATIENCE)
+    sound = place.journal.read_bytes()
+    damaged = sound[:8192] + b"\xff" * 12000 + sound[20192:]
+    place.journal.write_bytes(damaged)
+    layer = local_layer(place, Durable.PROCESS)
+    with pytest.raises(LayerUnavailable, match=r"journal\.sqlite3 is damaged .* move it away"):
+        await layer.start(Recorder())
+    assert place.journal.read_bytes() == damaged
+    place.journal.write_bytes(sound)
+    await layer.start(Recorder())
+    assert (await layer.position(TOPIC)).offset == 2000
+    await layer.close()
+
+
 async def test_a_broker_that_is_less_durable_is_not_good_enough(place: Place) -> None:
     plain = await started(local_layer(place))
     layer = local_layer(place, Durable.PROCESS)

@@ -148,3 +148,19 @@ def test_a_file_of_another_version_is_left_alone(tmp_path: Path) -> None:
     other.close()
     with pytest.raises(LayerUnavailable, match="not a journal of this version"):
         Database(path)
+
+
+def test_behind_a_row_that_is_gone_nothing_is_kept(broker: Broker) -> None:
+    for data in (b"1", b"2", b"3", b"4"):
+        last = broker.store.publish("t", data, History(size=10, seconds=60))
+    position = last.position
+    broker.commit()
+    broker.journal.database.close()
+    with sqlite3.connect(broker.path) as connection:
+        connection.execute("DELETE FROM events WHERE offset = 2")
+    connection.close()
+    broker.open()
+    assert isinstance(broker.store.read("t", Position(position.epoch, 1), 10), Gap)
+    page = broker.store.read("t", Position(position.epoch, 2), 10)
+    assert isinstance(page, Page)
+    assert [event.data for event in page.publications] == [b"3", b"4"]

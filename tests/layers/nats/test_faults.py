@@ -15,7 +15,7 @@ from soak.cable import Cable
 from seaway.exceptions import LayerUnavailable
 from seaway.layers.base import Gap, Headcount, Position
 from seaway.layers.nats.layer import NatsLayer
-from seaway.testing.layer_contract import KEPT, TOPIC, Process, eventually
+from seaway.testing.layer_contract import KEPT, TOPIC, Process, eventually, page
 from tests.layers.nats.support import (
     LARGE,
     check_heard,
@@ -170,6 +170,29 @@ async def test_a_deleted_stream_is_made_again_with_new_epochs(
         lambda: any(position.epoch != before.epoch for _, position in there.heard.restorations)
     )
     assert after == await there.layer.position(TOPIC)
+
+
+async def test_what_has_an_offset_that_was_given_before_is_a_gap(
+    own_nats: Nats, pair: tuple[Process, Process]
+) -> None:
+    here, there = pair
+    await there.layer.watch(TOPIC)
+    for data in (b"1", b"2", b"3"):
+        last = await here.layer.publish(TOPIC, data, KEPT)
+    await there.heard.until_count(3)
+    assert isinstance(here.layer, NatsLayer)
+    # Somebody removes the topic's messages, and the stream goes on.
+    streams, subjects = here.layer._streams, here.layer._subjects
+    await here.layer._jetstream.purge(streams.topics, subjects.topic(TOPIC))
+    again = await here.layer.publish(TOPIC, b"4", KEPT)
+    assert (again.epoch, again.offset) == (last.epoch, 1)
+    await there.heard.until(lambda: there.heard.restorations == [(TOPIC, again)])
+    for data in (b"5", b"6", b"7"):
+        now = await here.layer.publish(TOPIC, data, KEPT)
+    await there.heard.until_count(6)
+    # By now, the topic is where it was before: to whoever comes from there it is not the same.
+    assert await there.layer.read(TOPIC, last) == Gap(now)
+    assert page(await there.layer.read(TOPIC, last)).publications[0].data == b"7"
 
 
 # The network -----------------------------------------------------------------------------------

@@ -14,7 +14,8 @@ import trustme
 
 from seaway.exceptions import ConfigurationError, LayerError, LayerUnavailable, PayloadTooLarge
 from seaway.layers.base import Position
-from seaway.testing.layer_contract import KEPT, TOPIC, Recorder, page
+from seaway.layers.nats.layer import CONSUMERS, NatsLayer
+from seaway.testing.layer_contract import KEPT, TOPIC, Recorder, page, started
 from tests.layers.nats.support import namespace, nats_layer, processes
 from tests.servers.nats import Nats
 from tests.servers.ports import free_port
@@ -147,6 +148,51 @@ async def test_an_account_without_room(tmp_path: Path) -> None:
         assert "limit" in words
     finally:
         server.kill()
+
+
+async def test_an_account_with_few_consumers(tmp_path: Path) -> None:
+    config = """
+    accounts { hall { jetstream { max_consumers: 6 }, users: [{ user: u, password: p }] } }
+    """
+    server = Nats(tmp_path / "nats", config, login="u:p").start()
+    layer = nats_layer(f"{server.url}?timeout=1")
+    try:
+        await started(layer)
+        for number in range(5):
+            await layer.send(f"work-{number}", b"x")
+        sending = [layer.send(f"work-{number}", b"x") for number in range(5, 10)]
+        answers = await asyncio.gather(*sending, return_exceptions=True)
+        assert any("allows no further consumer" in str(answer) for answer in answers)
+    finally:
+        await layer.close()
+        server.kill()
+
+
+async def test_more_consumers_are_allowed_than_a_server_allows_by_itself(own_nats: Nats) -> None:
+    [here] = await processes(own_nats.url, 1, "seaway")
+    assert isinstance(here.layer, NatsLayer)
+    try:
+        info = await here.layer._jetstream.api.info("seaway_queues")
+        assert info["config"]["max_consumers"] == CONSUMERS > 1000
+    finally:
+        await here.layer.close()
+
+
+async def test_streams_of_before_with_another_limit_of_consumers_stay(own_nats: Nats) -> None:
+    [here] = await processes(own_nats.url, 1, "seaway")
+    assert isinstance(here.layer, NatsLayer)
+    jetstream = here.layer._jetstream.api
+    [config] = [one for one in jetstream.streams if one["name"] == "seaway_queues"]
+    await jetstream.request("STREAM.DELETE.seaway_queues", {})
+    await jetstream.request("STREAM.CREATE.seaway_queues", {**config, "max_consumers": -1})
+    await here.layer.close()
+    [here] = await processes(f"{own_nats.url}?max_bytes=10000000", 1, "seaway")
+    assert isinstance(here.layer, NatsLayer)
+    try:
+        found = (await here.layer._jetstream.api.info("seaway_queues"))["config"]
+        assert (found["max_consumers"], found["max_bytes"]) == (-1, 10_000_000)
+    finally:
+        await here.layer.close()
 
 
 async def test_what_it_takes_bounds_events(

@@ -17,6 +17,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -209,7 +210,9 @@ def run(
     seat = Seat(path)
     seat.take()
     if journal is not None:
-        Database(journal).close()  # what is wrong with it is said before anybody is told to come
+        # What is wrong with it is said before anybody is told to come.
+        with closing(Database(journal)) as database:
+            database.check()
     if detach and os.fork():
         return
     seat.sign()

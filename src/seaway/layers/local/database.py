@@ -99,10 +99,35 @@ class Database:
                 f"{self._path} is not a journal of this version of Seaway: move it away."
             )
 
+    def check(self) -> None:
+        """Look at all of it.
+
+        :raises LayerUnavailable: it is damaged.
+        """
+        try:
+            [[found]] = self._connection.execute("PRAGMA quick_check(1)").fetchall()
+        except sqlite3.Error as error:
+            raise self._damaged(error) from error
+        if found != "ok":
+            raise self._damaged(found)
+
     def load(self, name: str, **values: Any) -> Iterator[tuple[Any, ...]]:
-        """The rows of a statement."""
-        with closing(self._connection.execute(self._sql[name], values)) as rows:
-            yield from rows
+        """The rows of a statement.
+
+        :raises LayerUnavailable: they cannot be read.
+        """
+        try:
+            with closing(self._connection.execute(self._sql[name], values)) as rows:
+                yield from rows
+        except sqlite3.Error as error:
+            raise self._damaged(error) from error
+
+    def _damaged(self, why: object) -> LayerUnavailable:
+        words = " ".join(str(why).split())[:200]
+        return LayerUnavailable(
+            f"{self._path} is damaged ({words}): repair it, put back a copy, or move it away to "
+            "begin without what it kept."
+        )
 
     def write(self, changes: Changes) -> None:
         """Write all of it or nothing.

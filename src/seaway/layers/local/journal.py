@@ -9,6 +9,7 @@ What must not: SQL (`database`), or when it is written and who waits for that (`
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import groupby
 from operator import itemgetter
@@ -161,10 +162,11 @@ class Journal:
             for topic, rows in groupby(self.database.load("load_events"), itemgetter(0))
         }
         for topic, life, offset, size, seconds in self.database.load("load_streams"):
-            events = [
-                (at - ahead, Publication(Position(life, number), data))
-                for _, number, at, data in kept.get(topic, ())
-            ]
+            events = deque[tuple[float, Publication]]()
+            for _, number, at, data in reversed(kept.get(topic, ())):
+                if number != offset - len(events):
+                    break  # a row is missing: what was before it cannot be read without a hole
+                events.appendleft((at - ahead, Publication(Position(life, number), data)))
             store.restore(topic, Position(life, offset), History(size, seconds), events)
             self._written_events[topic] = Position(life, offset)
         self._restore_queues(queues, ahead)

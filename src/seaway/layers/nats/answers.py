@@ -21,6 +21,8 @@ _WRONG_SEQUENCE = {10071, 10164}
 #: JetStream is without a leader, or starting.
 _PASSING = {10004, 10005, 10007, 10008, 10009, 10014, 10018, 10074, 10101, 10106}
 _DISABLED = {10035, 10039, 10076}
+#: No further consumer is allowed, by the account or by a default of the server's (2.14 and later).
+TOO_MANY_CONSUMERS = 10026
 _FULL = re.compile(r"maximum|insufficient|resource|limit|no space|exceed", re.IGNORECASE)
 _LAST = re.compile(r"(\d+)\s*$")
 
@@ -56,6 +58,12 @@ class Refused(LayerError):
     def __init__(self, code: int, description: str) -> None:
         if code in _DISABLED:
             text = "JetStream is not enabled for this account of the layer's NATS."
+        elif code == TOO_MANY_CONSUMERS:
+            text = (
+                f"The layer's NATS allows no further consumer: {description}. Each process has one "
+                "for each channel in use; see max_consumers of the "
+                "account, and of the stream."
+            )
         elif _FULL.search(description):
             text = f"The storage of the layer's NATS is full: {description}. Nothing was stored."
         else:

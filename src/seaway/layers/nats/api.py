@@ -14,7 +14,14 @@ import msgspec
 
 from seaway.exceptions import LayerUnavailable
 from seaway.layers.nats import headers
-from seaway.layers.nats.answers import NAME_IN_USE, Passing, Refused, api_answer, stream_trouble
+from seaway.layers.nats.answers import (
+    NAME_IN_USE,
+    TOO_MANY_CONSUMERS,
+    Passing,
+    Refused,
+    api_answer,
+    stream_trouble,
+)
 from seaway.layers.nats.engine import Engine
 from seaway.layers.nats.requests import NoAnswer, NobodyThere
 
@@ -96,9 +103,17 @@ class Api:
         try:
             answer = await self.request(f"STREAM.CREATE.{name}", config, deadline)
         except Refused as error:
+            if error.code == TOO_MANY_CONSUMERS and "max_consumers" in config:
+                # The account's own limit is below what was asked for: then it is that.
+                less = {key: value for key, value in config.items() if key != "max_consumers"}
+                await self._make(less, deadline)
+                return
             if error.code != NAME_IN_USE:
                 raise
-            answer = await self.request(f"STREAM.UPDATE.{name}", config, deadline)
+            found = (await self.info(name))["config"]
+            # It cannot be changed; everything else can.
+            changed = {**config, "max_consumers": found.get("max_consumers", -1)}
+            answer = await self.request(f"STREAM.UPDATE.{name}", changed, deadline)
         self.replicas = int(answer["config"]["num_replicas"])
 
     async def info(self, stream: str) -> dict[str, Any]:

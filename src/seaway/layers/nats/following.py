@@ -76,6 +76,7 @@ class Follower:
         self._beat = engine.loop.time()
         self._loaded = asyncio.Event()
         self._starting: asyncio.Task[None] | None = None
+        self._trouble = ""
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._news = asyncio.Event()
@@ -91,9 +92,12 @@ class Follower:
         while not self._engine.trouble:
             try:
                 await self._make_consumer()
+                self._trouble = ""
                 return
             except LayerError as error:
-                logger.warning("the channel %s cannot be followed: %s", self.channel, error)
+                if str(error) != self._trouble:
+                    logger.warning("the channel %s cannot be followed: %s", self.channel, error)
+                self._trouble = str(error)
                 await asyncio.sleep(1.0)
 
     async def _make_consumer(self) -> None:
@@ -225,9 +229,8 @@ class Follower:
                 async with asyncio.timeout(self._engine.timeout):
                     await self._loaded.wait()
             except TimeoutError:
-                raise LayerUnavailable(
-                    f"The channel {self.channel} could not be read in time."
-                ) from None
+                words = f"The channel {self.channel} could not be read in time. {self._trouble}"
+                raise LayerUnavailable(words.rstrip()) from None
         return self.ledger
 
     async def level(self) -> Ledger:

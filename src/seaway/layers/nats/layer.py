@@ -31,6 +31,9 @@ logger = logging.getLogger("seaway.layers")
 
 #: Copies of what is stored, where the server is one of a cluster and nobody says otherwise.
 CLUSTER_REPLICAS = 3
+#: Consumers that a stream may have. A server allows 1,000 of one that does not say (its option
+#: default_max_consumers), and a process has one for each channel that it uses.
+CONSUMERS = 100_000
 
 
 class NatsLayer(NatsStreams, NatsPresence, NatsUpkeep):
@@ -165,6 +168,7 @@ class NatsLayer(NatsStreams, NatsPresence, NatsUpkeep):
             "allow_direct": True,
             "allow_rollup_hdrs": True,
             "allow_msg_ttl": True,
+            "max_consumers": CONSUMERS,
         }
         return [
             {

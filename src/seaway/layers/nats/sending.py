@@ -30,6 +30,8 @@ ROOMY = 500
 BACKSTOP_SECONDS = 5.0
 #: Seconds without use after which a channel is no longer followed.
 IDLE_SECONDS = 60.0
+#: And so many of these at most: each has a consumer at the server, which beats.
+IDLE = 500
 #: Seconds for which the last record of a message stays, so that all who follow hear of it.
 DONE_SECONDS = 60
 
@@ -75,8 +77,12 @@ class NatsSending(Queues):
         while not self._engine.closed:
             await asyncio.sleep(1.0)
             now = self._engine.loop.time()
+            idle = sorted(one.used for one in self._followers.values() if not one.users)
+            since = now - IDLE_SECONDS
+            if len(idle) > IDLE:
+                since = max(since, idle[-IDLE - 1])
             for channel, follower in list(self._followers.items()):
-                if not follower.users and now - follower.used > IDLE_SECONDS:
+                if not follower.users and follower.used <= since:
                     del self._followers[channel]
                     follower.end()
                 else:

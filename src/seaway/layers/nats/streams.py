@@ -62,7 +62,12 @@ class NatsStreams(Layer):
         check_name(topic)
         check_limit(limit)
         self._engine.opened()
-        return await self._reader.read(self._topics.get(topic), since, limit)
+        known = self._topics.get(topic)
+        if since == known.left_off:
+            standing = await self._topics.look(known)
+            known.left_off = None
+            return Gap(standing.position)
+        return await self._reader.read(known, since, limit)
 
     async def position(self, topic: str) -> Position:
         check_name(topic)

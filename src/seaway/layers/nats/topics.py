@@ -74,12 +74,14 @@ class Places:
 class Topic:
     """One topic as this process knows it."""
 
-    __slots__ = ("_heard", "_latest", "_standing", "name", "places", "subject")
+    __slots__ = ("_heard", "_latest", "_standing", "left_off", "name", "places", "subject")
 
     def __init__(self, name: str, subject: str) -> None:
         self.name = name
         self.subject = subject
         self.places = Places()
+        #: Where its watcher stood when offsets began to be given twice, until that is told.
+        self.left_off: Position | None = None
         self._standing: Standing | None = None
         self._heard: tuple[int, Events] | None = None
         self._latest: Standing | None = None

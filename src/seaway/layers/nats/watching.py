@@ -88,9 +88,15 @@ class Watch:
             return
         self.told_at = sequence
         published, topic = self._receiver.published, self.topic.name
+        first, last = publications[0].position, publications[-1].position
+        if first.epoch == self.epoch and first.offset <= self.offset:
+            # It was stored after what has this offset, too: somebody has removed messages. It must
+            # not pass for one that is known.
+            self.topic.left_off = Position(self.epoch, self.offset)
+            self._receiver.restored(topic, last)
+            publications = []
         for publication in publications:
             published(topic, publication)
-        last = publications[-1].position
         self.epoch, self.offset = last.epoch, last.offset
 
     def _presence(self, message: Message) -> None:

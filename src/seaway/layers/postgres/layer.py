@@ -39,6 +39,7 @@ from seaway.layers.postgres.following import Following
 from seaway.layers.postgres.line import Line
 from seaway.layers.postgres.link import Answer, Refused
 from seaway.layers.postgres.packs import unpack
+from seaway.layers.postgres.pooler import refuse_shared
 from seaway.layers.postgres.presence import Presence
 from seaway.layers.postgres.publishing import Publishing
 from seaway.layers.postgres.queues import PostgresQueues
@@ -137,6 +138,8 @@ class PostgresLayer(PostgresQueues, Layer):
             raise start_error(error, where) from None
         try:
             async with asyncio.timeout(self.timeout * 2):
+                if not self._started:
+                    await refuse_shared(connection, self._address)
                 if await prepare(connection, self._address, self._known):
                     self._known = ""
         except psycopg.Error as error:

@@ -72,7 +72,8 @@ class Dialer:
                 link: Link = await attempt
                 return link
         except TimeoutError:
-            raise Unreachable(f"{endpoint} does not answer") from None
+            by_tls = " by TLS" if self._tls is not None else ""
+            raise Unreachable(f"{endpoint} does not answer{by_tls}") from None
         except ssl.SSLError as error:
             raise ConfigurationError(
                 f"TLS with Redis at {endpoint} failed: {_tls_words(error)}."

@@ -49,22 +49,32 @@ class Watch(Subscription):
         "_candidate",
         "_epoch",
         "_epoch_bytes",
+        "_flaw",
         "_offset",
         "_receiver",
         "_steady",
+        "left_off",
         "position",
         "topic",
     )
 
     def __init__(
-        self, topic: str, channel: bytes, receiver: Receiver, candidate: Callable[[], bytes]
+        self,
+        topic: str,
+        channel: bytes,
+        receiver: Receiver,
+        candidate: Callable[[], bytes],
+        flaw: Callable[[str], None],
     ) -> None:
         super().__init__(channel)
         self._candidate = candidate
+        self._flaw = flaw
         self.topic = topic
         self.position: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
         self._receiver = receiver
         self._epoch, self._epoch_bytes, self._offset = "", b"", 0
+        #: Where it stood when offsets began to be given twice, until that is told.
+        self.left_off: Position | None = None
         #: Whether what is told is after a position that the receiver knows.
         self._steady = False
 
@@ -92,22 +102,37 @@ class Watch(Subscription):
     def told(self, data: bytes) -> None:
         if not self._steady:
             return
-        kind = data[:1]
-        if kind == _PUBLISHED:
-            _, epoch, offset, event = data.split(b" ", 3)
-            if epoch != self._epoch_bytes:
-                self._epoch, self._epoch_bytes = epoch.decode(), epoch
-            self._offset = int(offset)
-            position = Position(self._epoch, self._offset)
+        if data[:1] == _PUBLISHED:
+            try:
+                _, epoch, number, event = data.split(b" ", 3)
+                offset = int(number)
+            except ValueError:
+                self._flaw(f"What was told of {self.topic}")
+                return
+            self._published(epoch, offset, event)
+            return
+        try:
+            change = _change(data)
+        except ValueError:
+            self._flaw(f"What was told of {self.topic}")
+            return
+        if change is not None:
+            self._receiver.presence_changed(self.topic, change)
+
+    def _published(self, epoch: bytes, offset: int, event: bytes) -> None:
+        again = epoch == self._epoch_bytes and offset <= self._offset
+        before = Position(self._epoch, self._offset)
+        if epoch != self._epoch_bytes:
+            self._epoch, self._epoch_bytes = epoch.decode(errors="replace"), epoch
+        self._offset = offset
+        position = Position(self._epoch, offset)
+        if again:
+            # The server tells every event once: this offset was given twice, as by an older copy of
+            # the stream that somebody put back. It must not pass for one that is known already.
+            self.left_off = before
+            self._receiver.restored(self.topic, position)
+        else:
             self._receiver.published(self.topic, Publication(position, event))
-        elif kind == _ENTERED:
-            _, member, info = data.split(b" ", 2)
-            self._receiver.presence_changed(
-                self.topic, PresenceChange(entered={member.decode(): info}, left=())
-            )
-        elif kind == _LEFT:
-            left = data.decode().split(" ")[1:]
-            self._receiver.presence_changed(self.topic, PresenceChange(entered={}, left=left))
 
     def ended(self) -> None:
         if not self.position.done():
@@ -117,6 +142,19 @@ class Watch(Subscription):
         self._epoch_bytes, self._offset = answer[0], answer[1]
         self._epoch = self._epoch_bytes.decode()
         return Position(self._epoch, self._offset)
+
+
+def _change(data: bytes) -> PresenceChange | None:
+    """What is told of members; None: it is not about members.
+
+    :raises ValueError: it is not as the scripts say it.
+    """
+    if data[:1] == _ENTERED:
+        _, member, info = data.split(b" ", 2)
+        return PresenceChange(entered={member.decode(): info}, left=())
+    if data[:1] == _LEFT:
+        return PresenceChange(entered={}, left=data.decode().split(" ")[1:])
+    return None
 
 
 class RedisStreams(Layer):
@@ -140,7 +178,9 @@ class RedisStreams(Layer):
         engine = self._engine
         engine.opened()
         assert self._receiver is not None  # noqa: S101  an open engine has been started
-        watch = Watch(topic, self._channel(topic), self._receiver, engine.candidate)
+        watch = Watch(
+            topic, self._channel(topic), self._receiver, engine.candidate, engine.flaws.add
+        )
         engine.news.add(watch)
         try:
             async with asyncio.timeout(engine.timeout):
@@ -162,6 +202,11 @@ class RedisStreams(Layer):
     async def read(self, topic: str, since: Position, limit: int = 100) -> Page | Gap:
         check_name(topic)
         check_limit(limit)
+        watch = self._engine.news.get(self._channel(topic))
+        if isinstance(watch, Watch) and since == watch.left_off:
+            position = await self.position(topic)
+            watch.left_off = None
+            return Gap(position)
         answer = await self._engine.run(
             "read",
             keys.stream_keys(self._engine.root, topic),

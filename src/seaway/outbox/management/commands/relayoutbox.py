@@ -10,9 +10,11 @@ import threading
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError, OperationalError, ProgrammingError
 
 from seaway.conf import seaway_settings
-from seaway.outbox.relay import Relay
+from seaway.exceptions import SeawayError
+from seaway.outbox.relay import TURN_SECONDS, Relay
 from seaway.outbox.threads import RelayThreads
 
 
@@ -46,9 +48,24 @@ class Command(BaseCommand):
 
 def _drain(alias: str) -> int:
     relay = Relay(alias)
-    count = 0
-    while published := relay.relay_once():
-        count += published
-    relay.end()
-    relay.run()  # gives up its turn
+    try:
+        count = relay.drain()
+        left, our_turn = relay.waiting(), relay.has_turn
+    except (SeawayError, DatabaseError) as error:
+        raise CommandError(f"The outbox of {alias!r} waits: {error}{_advice(error)}") from error
+    finally:
+        relay.leave()
+    if left and not our_turn:
+        raise CommandError(
+            f"{count} published. Another process relays the outbox of {alias!r} now, or one was "
+            f"killed within the last {TURN_SECONDS:g} seconds: {left} left to it."
+        )
+    if relay.trouble:
+        raise CommandError(f"{count} published, {left} of {alias!r} wait: {relay.trouble}")
     return count
+
+
+def _advice(error: Exception) -> str:
+    if isinstance(error, (OperationalError, ProgrammingError)):
+        return ". Has `manage.py migrate` been run on this database?"
+    return ""
