@@ -65,7 +65,7 @@ def browser() -> Iterator[Browser]:
 def project() -> Iterator[Project]:
     """In a short directory: the path of the broker's socket has to fit into 107 bytes."""
     with tempfile.TemporaryDirectory(prefix="sw-") as directory:
-        project = Project(Path(directory), grace_seconds=1)
+        project = Project(Path(directory), grace_seconds=5)
         project.build()
         yield project
 
