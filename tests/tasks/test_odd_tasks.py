@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -72,7 +73,15 @@ async def test_an_error_of_any_length_and_kind_is_kept() -> None:
     assert all(len(error.traceback) < 30_000 for error in long.errors)
 
 
-@pytest.mark.usefixtures("adopted")
+@pytest.fixture
+def no_log() -> Iterator[None]:
+    """What is logged goes from one process of the test run to another, as text in UTF-8."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.usefixtures("adopted", "no_log")
 async def test_an_error_that_names_a_file_as_no_text_can_is_kept() -> None:
     async with working():
         result = await tasks.raise_surrogate.aenqueue()
