@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from django.test import override_settings
@@ -24,6 +25,16 @@ from tests.tasks import tasks
 from tests.waiting import until
 
 TASKS = {"default": {"BACKEND": "seaway.tasks.backend.SeawayBackend", "OPTIONS": {"RETRIES": 0}}}
+
+
+class Finish(asyncio.Event):
+    """Ends the work that waits for it."""
+
+    awaited = False
+
+    async def wait(self) -> Literal[True]:
+        self.awaited = True
+        return await super().wait()
 
 
 @pytest.fixture
@@ -47,7 +58,7 @@ async def impatient(valkey: Valkey) -> AsyncIterator[None]:
 async def test_a_handler_that_ends_while_the_engine_is_away_is_not_called_again(
     valkey: Valkey, caplog: pytest.LogCaptureFixture
 ) -> None:
-    calls, finish = 0, asyncio.Event()
+    calls, finish = 0, Finish()
 
     @channel("work", lease=60).handler()
     async def work(value: int) -> None:
@@ -68,7 +79,7 @@ async def test_a_handler_that_ends_while_the_engine_is_away_is_not_called_again(
 async def test_a_task_that_ends_while_the_engine_is_away_has_its_result(
     valkey: Valkey, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finish = asyncio.Event()
+    finish = Finish()
     monkeypatch.setitem(tasks.WAITED_FOR, "finish", finish)
     with caplog.at_level(logging.WARNING):
         result = await tasks.wait_for_it.aenqueue("finish")
@@ -80,10 +91,10 @@ async def test_a_task_that_ends_while_the_engine_is_away_has_its_result(
 
 
 async def _ends_while_away(
-    runner: Runner, valkey: Valkey, finish: asyncio.Event, caplog: pytest.LogCaptureFixture
+    runner: Runner, valkey: Valkey, finish: Finish, caplog: pytest.LogCaptureFixture
 ) -> None:
     running = asyncio.create_task(runner.run())
-    await until(lambda: bool(runner._held))
+    await until(lambda: finish.awaited)
     # Nothing more is asked of the engine but what is to be told of this one.
     runner.stop()
     await asyncio.sleep(0)
