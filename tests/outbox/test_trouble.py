@@ -130,7 +130,7 @@ async def test_a_relay_that_stood_still_beyond_its_turn_publishes_no_more(tmp_pa
     code = """
 from seaway.layers.local.client import LocalLayer
 from seaway.outbox import relay
-relay.TURN_SECONDS = 1.0
+relay.TURN_SECONDS = 6.0
 publish, calls = LocalLayer.publish, []
 async def stopped(self, *args, **kwargs):
     calls.append(args)

@@ -106,9 +106,9 @@ async def test_a_time_out_of_its_own_is_not_the_limit() -> None:
 
 async def test_waiting_for_a_thread_does_not_count_as_running() -> None:
     threads = override_settings(SEAWAY={"LAYER": "memory://", "THREADS": 1})
-    with threads, backend(TIMEOUT=1.0, CONCURRENCY=4):
+    with threads, backend(TIMEOUT=3.0, CONCURRENCY=4):
         async with serving():
-            results = [await tasks.nap.aenqueue(0.4) for _ in range(4)]
+            results = [await tasks.nap.aenqueue(1.0) for _ in range(4)]
             for result in results:
                 await finished(result)
     assert [result.status for result in results] == [TaskResultStatus.SUCCESSFUL] * 4

@@ -163,7 +163,7 @@ async def test_a_try_from_before_a_replay_writes_nothing() -> None:
 @pytest.mark.usefixtures("adopted")
 async def test_a_try_whose_message_and_record_are_lost_is_the_last_word() -> None:
     """As after the end of a broker that keeps nothing."""
-    with backend(RESULT_SECONDS=0.5):
+    with backend(RESULT_SECONDS=2.0):
         await tasks.note.aenqueue("late")
         first = await taken(LEASE)
         await first.begin()
@@ -176,12 +176,12 @@ async def test_a_try_whose_message_and_record_are_lost_is_the_last_word() -> Non
 
 @pytest.mark.usefixtures("adopted")
 async def test_who_holds_a_delivery_is_asked_of_the_layer() -> None:
-    short = channel("short", lease=LEASE)
+    short = channel("short", lease=1.0)
     await short.send(1)
     first = await short.receive()
     assert first is not None
     assert await first.still_held()
-    second = await short.receive()
+    second = await channel("short", lease=60).receive()
     assert second is not None
     assert not await first.still_held()
     assert await second.still_held()
