@@ -75,12 +75,13 @@ class Proxy:
         self._ready.set()
         await self._stopped.wait()
         server.close()
-        # Whoever was accepted just now has a relay in the next turns, and is told to stop by it.
-        for _ in range(3):
+        # Whoever was accepted just now has a relay some turns later. A relay ends by itself when
+        # its client is gone; one that is cancelled while it connects would leave its socket open.
+        for _ in range(20):
             await asyncio.sleep(0)
-        for task in self._relays:
-            task.cancel()
-        await asyncio.gather(*self._relays, return_exceptions=True)
+        while self._relays:
+            self._cut()
+            await asyncio.wait(list(self._relays), timeout=0.1)
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
