@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from seaway.layers.base import Gap, History, Layer, Position
+from seaway.layers.base import History, Layer
+from seaway.tasks.newest import newest
 from seaway.tasks.queues import PREFIX
 
 #: For how long a channel's mark is kept: longer than results are.
@@ -34,13 +35,8 @@ async def purge(layer: Layer, channel: str) -> int:
 
 async def purged_at(layer: Layer, channel: str) -> datetime | None:
     """When the channel was purged last; None: never, as far as is known."""
-    now = await layer.position(_stream(channel))
-    if now.offset == 0:
-        return None
-    page = await layer.read(_stream(channel), Position(now.epoch, now.offset - 1), limit=1)
-    if isinstance(page, Gap) or not page.publications:
-        return None
-    return _decode(page.publications[-1].data)
+    data = await newest(layer, _stream(channel))
+    return None if data is None else _decode(data)
 
 
 def _stream(channel: str) -> str:

@@ -17,8 +17,9 @@ from typing import Any
 import msgspec
 from django.utils.module_loading import import_string
 
-from seaway.layers.base import Gap, History, Layer, Position
+from seaway.layers.base import History, Layer
 from seaway.tasks.framework import Task, TaskError, TaskResult, TaskResultStatus
+from seaway.tasks.newest import newest
 from seaway.topics.encoding import encode_json
 
 FINISHED = ("SUCCESSFUL", "FAILED")
@@ -145,13 +146,5 @@ async def keep(layer: Layer, record: Record, seconds: float) -> None:
 
 async def find(layer: Layer, task_id: str) -> Record | None:
     """The last record of a task; None when there is none, or none any more."""
-    before: Position | None = None
-    while True:
-        now = await layer.position(_stream(task_id))
-        if now.offset == 0 or now == before:
-            return None
-        page = await layer.read(_stream(task_id), Position(now.epoch, now.offset - 1), limit=1)
-        if not isinstance(page, Gap) and page.publications:
-            return decode_record(page.publications[-1].data)
-        # A new record has taken its place meanwhile; or it is gone, and the position stays.
-        before = now
+    data = await newest(layer, _stream(task_id))
+    return None if data is None else decode_record(data)
